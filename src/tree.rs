@@ -1,0 +1,531 @@
+//! A JSON document in one flat vector of nodes.
+//!
+//! Nodes are `Copy` and know each other by index, strings are borrowed from the text that was read. So a second copy of a Pod is one copy of
+//! memory, grafting a preset copies a few nodes, and fields that no Kubernetes release knows pass through like any other. Numbers that fit an
+//! `i64` are kept as such, all others as they were written.
+
+mod read;
+mod write;
+
+pub use read::{Duplicate, TreeSeed, parse};
+pub use write::{write_json_string, write_number};
+
+/// The index of a node. It means something in the tree that gave it and in no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(u32);
+
+const NONE: u32 = u32::MAX;
+
+impl NodeId {
+    /// The root of every tree that is not empty.
+    pub const ROOT: NodeId = NodeId(0);
+
+    /// The index as a number, for tables that run parallel to the nodes.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Who put a node where it is: 0 is the document's author, any other number the place of a preset in merge order, counted from 1.
+pub type HolderId = u32;
+
+/// A text: borrowed from what was read, or a range of the tree's own string (it had escapes, or the tree was built).
+#[derive(Clone, Copy, Debug)]
+pub enum Text<'a> {
+    /// Part of the text that was read, or of a preset's fragment.
+    Borrowed(&'a str),
+    /// Start and length in [`Tree::own`].
+    Own(u32, u32),
+}
+
+/// What a node is. Children of lists and objects hang on the node itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number that fits an `i64`.
+    Int(i64),
+    /// Any other number, as it was written.
+    Number(Text<'a>),
+    /// A string.
+    String(Text<'a>),
+    /// A list; its entries are the children.
+    List,
+    /// An object; its members are the children, each with a key.
+    Object,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node<'a> {
+    key: Text<'a>,
+    value: Value<'a>,
+    parent: u32,
+    first: u32,
+    last: u32,
+    next: u32,
+    holder: HolderId,
+}
+
+/// A node's value with its text looked up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum View<'t> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number that fits an `i64`.
+    Int(i64),
+    /// Any other number, as it was written.
+    Number(&'t str),
+    /// A string, unescaped.
+    String(&'t str),
+    /// A list.
+    List,
+    /// An object.
+    Object,
+}
+
+/// A JSON document. `'a` is the life of the text it borrows from: a request body, or the presets.
+#[derive(Clone, Debug, Default)]
+pub struct Tree<'a> {
+    nodes: Vec<Node<'a>>,
+    own: String,
+}
+
+impl<'a> Tree<'a> {
+    /// An empty tree; the first node that is pushed becomes the root.
+    #[must_use]
+    pub fn new() -> Self {
+        Tree { nodes: Vec::new(), own: String::new() }
+    }
+
+    /// An empty tree with room for `nodes` nodes.
+    #[must_use]
+    pub fn with_capacity(nodes: usize) -> Self {
+        Tree { nodes: Vec::with_capacity(nodes), own: String::new() }
+    }
+
+    /// A tree that starts as an empty object.
+    #[must_use]
+    pub fn object() -> Self {
+        let mut tree = Tree::new();
+        tree.push(None, Text::Borrowed(""), Value::Object);
+        tree
+    }
+
+    /// How many nodes there are, also those that were cut off.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether nothing was read or built yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Empties the tree and keeps its memory.
+    pub fn clear(&mut self) {
+        self.nodes.clear();
+        self.own.clear();
+    }
+
+    /// Stores a text in the tree itself.
+    pub fn keep(&mut self, text: &str) -> Text<'a> {
+        let start = self.own.len() as u32;
+        self.own.push_str(text);
+        Text::Own(start, text.len() as u32)
+    }
+
+    /// Adds a node as the last child of `parent`. `key` counts only where the parent is an object.
+    pub fn push(&mut self, parent: Option<NodeId>, key: Text<'a>, value: Value<'a>) -> NodeId {
+        let id = self.nodes.len() as u32;
+        let parent_index = parent.map_or(NONE, |parent| parent.0);
+        self.nodes.push(Node { key, value, parent: parent_index, first: NONE, last: NONE, next: NONE, holder: 0 });
+        if let Some(parent) = parent {
+            self.link_last(parent, id);
+        }
+        NodeId(id)
+    }
+
+    fn link_last(&mut self, parent: NodeId, id: u32) {
+        let last = self.nodes[parent.index()].last;
+        if last == NONE {
+            self.nodes[parent.index()].first = id;
+        } else {
+            self.nodes[last as usize].next = id;
+        }
+        self.nodes[parent.index()].last = id;
+    }
+
+    /// The text of a [`Text`] of this tree.
+    #[must_use]
+    pub fn text(&self, text: Text<'a>) -> &str {
+        match text {
+            Text::Borrowed(text) => text,
+            Text::Own(start, len) => &self.own[start as usize..(start + len) as usize],
+        }
+    }
+
+    /// The key of an object's member; "" for entries of lists and the root.
+    #[must_use]
+    pub fn key(&self, node: NodeId) -> &str {
+        self.text(self.nodes[node.index()].key)
+    }
+
+    /// The value of a node.
+    #[must_use]
+    pub fn view(&self, node: NodeId) -> View<'_> {
+        match self.nodes[node.index()].value {
+            Value::Null => View::Null,
+            Value::Bool(value) => View::Bool(value),
+            Value::Int(value) => View::Int(value),
+            Value::Number(text) => View::Number(self.text(text)),
+            Value::String(text) => View::String(self.text(text)),
+            Value::List => View::List,
+            Value::Object => View::Object,
+        }
+    }
+
+    /// The string that a node is, if it is one.
+    #[must_use]
+    pub fn str(&self, node: NodeId) -> Option<&str> {
+        match self.view(node) {
+            View::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The whole number that a node is, if it is one.
+    #[must_use]
+    pub fn int(&self, node: NodeId) -> Option<i64> {
+        match self.view(node) {
+            View::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The node above, `None` for the root and for what was cut off.
+    #[must_use]
+    pub fn parent(&self, node: NodeId) -> Option<NodeId> {
+        let parent = self.nodes[node.index()].parent;
+        (parent != NONE).then_some(NodeId(parent))
+    }
+
+    /// Entries of a list or members of an object, in order; nothing for scalars.
+    pub fn children(&self, node: NodeId) -> Children<'_, 'a> {
+        Children { tree: self, next: self.nodes[node.index()].first }
+    }
+
+    /// The member `key` of an object. Of two, the first: a reader that minds has refused them.
+    #[must_use]
+    pub fn get(&self, node: NodeId, key: &str) -> Option<NodeId> {
+        self.children(node).find(|child| self.key(*child) == key)
+    }
+
+    /// The member `key` of an object, where it is there and not null. To Kubernetes null is absent.
+    #[must_use]
+    pub fn present(&self, node: NodeId, key: &str) -> Option<NodeId> {
+        self.get(node, key).filter(|child| !matches!(self.nodes[child.index()].value, Value::Null))
+    }
+
+    /// The string at member `key` of an object.
+    #[must_use]
+    pub fn get_str(&self, node: NodeId, key: &str) -> Option<&str> {
+        self.get(node, key).and_then(|child| self.str(child))
+    }
+
+    /// The node at a path of member names from `node` on, where every step is there and not null.
+    #[must_use]
+    pub fn at(&self, node: NodeId, path: &[&str]) -> Option<NodeId> {
+        path.iter().try_fold(node, |node, key| self.present(node, key))
+    }
+
+    /// How many children a node has.
+    #[must_use]
+    pub fn count(&self, node: NodeId) -> usize {
+        self.children(node).count()
+    }
+
+    /// The place of an entry in its list.
+    #[must_use]
+    pub fn position(&self, node: NodeId) -> usize {
+        self.parent(node).map_or(0, |parent| self.children(parent).take_while(|child| *child != node).count())
+    }
+
+    /// Who put the node there.
+    #[must_use]
+    pub fn holder(&self, node: NodeId) -> HolderId {
+        self.nodes[node.index()].holder
+    }
+
+    /// Says who holds a node and everything below it, where nobody but the author did.
+    pub fn hold(&mut self, node: NodeId, holder: HolderId) {
+        if self.nodes[node.index()].holder == 0 {
+            self.nodes[node.index()].holder = holder;
+        }
+        let mut child = self.nodes[node.index()].first;
+        while child != NONE {
+            self.hold(NodeId(child), holder);
+            child = self.nodes[child as usize].next;
+        }
+    }
+
+    /// Says who holds this very node, and nothing of what is below it.
+    pub fn hold_only(&mut self, node: NodeId, holder: HolderId) {
+        self.nodes[node.index()].holder = holder;
+    }
+
+    /// Copies `node` of `from` with everything below it, except the nodes that `without` names, and hangs it nowhere yet.
+    pub fn graft(&mut self, from: &'a Tree<'a>, node: NodeId, without: &[NodeId], holder: HolderId) -> NodeId {
+        let copied = NodeId(self.nodes.len() as u32);
+        let source = &from.nodes[node.index()];
+        self.nodes.push(Node {
+            key: borrow(from, source.key),
+            value: match source.value {
+                Value::Number(text) => Value::Number(borrow(from, text)),
+                Value::String(text) => Value::String(borrow(from, text)),
+                Value::Null => Value::Null,
+                Value::Bool(value) => Value::Bool(value),
+                Value::Int(value) => Value::Int(value),
+                Value::List => Value::List,
+                Value::Object => Value::Object,
+            },
+            parent: NONE,
+            first: NONE,
+            last: NONE,
+            next: NONE,
+            holder,
+        });
+        let mut child = source.first;
+        while child != NONE {
+            if !without.contains(&NodeId(child)) {
+                let below = self.graft(from, NodeId(child), without, holder);
+                self.nodes[below.index()].parent = copied.0;
+                self.link_last(copied, below.0);
+            }
+            child = from.nodes[child as usize].next;
+        }
+        copied
+    }
+
+    /// Makes a string node that hangs nowhere yet.
+    pub fn detached(&mut self, value: Value<'a>, holder: HolderId) -> NodeId {
+        let id = self.push(None, Text::Borrowed(""), value);
+        self.nodes[id.index()].holder = holder;
+        id
+    }
+
+    /// Hangs a node that hangs nowhere into an object under `key`, in the place of a member of that name, or at the end.
+    pub fn set_member(&mut self, object: NodeId, key: Text<'a>, node: NodeId) {
+        let there = self.get(object, self.text(key));
+        self.nodes[node.index()].key = key;
+        match there {
+            Some(there) => self.exchange(there, node),
+            None => {
+                self.nodes[node.index()].parent = object.0;
+                self.link_last(object, node.0);
+            }
+        }
+    }
+
+    /// Puts `new`, which hangs nowhere, in the place of `old`, which hangs nowhere afterwards.
+    pub fn exchange(&mut self, old: NodeId, new: NodeId) {
+        let Some(parent) = self.parent(old) else { return };
+        let before = self.before(parent, old);
+        self.nodes[new.index()].parent = parent.0;
+        self.nodes[new.index()].next = self.nodes[old.index()].next;
+        match before {
+            Some(before) => self.nodes[before.index()].next = new.0,
+            None => self.nodes[parent.index()].first = new.0,
+        }
+        if self.nodes[parent.index()].last == old.0 {
+            self.nodes[parent.index()].last = new.0;
+        }
+        self.nodes[old.index()].parent = NONE;
+        self.nodes[old.index()].next = NONE;
+    }
+
+    /// Hangs a node that hangs nowhere into a list, before the entry that is at `index` now; past the end: at the end.
+    pub fn insert(&mut self, list: NodeId, index: usize, node: NodeId) {
+        self.nodes[node.index()].parent = list.0;
+        if index == 0 {
+            self.nodes[node.index()].next = self.nodes[list.index()].first;
+            self.nodes[list.index()].first = node.0;
+            if self.nodes[list.index()].last == NONE {
+                self.nodes[list.index()].last = node.0;
+            }
+            return;
+        }
+        match self.children(list).nth(index - 1) {
+            Some(before) if before.0 != self.nodes[list.index()].last => {
+                self.nodes[node.index()].next = self.nodes[before.index()].next;
+                self.nodes[before.index()].next = node.0;
+            }
+            _ => self.link_last(list, node.0),
+        }
+    }
+
+    /// Takes a node out of what it hangs in.
+    pub fn cut(&mut self, node: NodeId) {
+        let Some(parent) = self.parent(node) else { return };
+        let before = self.before(parent, node);
+        let next = self.nodes[node.index()].next;
+        match before {
+            Some(before) => self.nodes[before.index()].next = next,
+            None => self.nodes[parent.index()].first = next,
+        }
+        if self.nodes[parent.index()].last == node.0 {
+            self.nodes[parent.index()].last = before.map_or(NONE, |before| before.0);
+        }
+        self.nodes[node.index()].parent = NONE;
+        self.nodes[node.index()].next = NONE;
+    }
+
+    fn before(&self, parent: NodeId, node: NodeId) -> Option<NodeId> {
+        let mut before = None;
+        for child in self.children(parent) {
+            if child == node {
+                return before;
+            }
+            before = Some(child);
+        }
+        None
+    }
+
+    /// Whether two nodes say the same, members of objects in any order, numbers and strings to the letter.
+    #[must_use]
+    pub fn same(&self, node: NodeId, other: &Tree<'_>, at: NodeId) -> bool {
+        match (self.view(node), other.view(at)) {
+            (View::List, View::List) => {
+                let (mut left, mut right) = (self.children(node), other.children(at));
+                loop {
+                    match (left.next(), right.next()) {
+                        (None, None) => return true,
+                        (Some(left), Some(right)) if self.same(left, other, right) => {}
+                        _ => return false,
+                    }
+                }
+            }
+            (View::Object, View::Object) => self.same_members(node, other, at),
+            (left, right) => left == right,
+        }
+    }
+
+    fn same_members(&self, node: NodeId, other: &Tree<'_>, at: NodeId) -> bool {
+        let (mut left, mut right) = (self.children(node), other.children(at));
+        loop {
+            match (left.next(), right.next()) {
+                (None, None) => return true,
+                (Some(mine), Some(theirs)) if self.key(mine) == other.key(theirs) => {
+                    if !self.same(mine, other, theirs) {
+                        return false;
+                    }
+                }
+                // Out of step: the slow way, by name.
+                (Some(_), Some(_)) => {
+                    return self.count(node) == other.count(at)
+                        && self
+                            .children(node)
+                            .all(|mine| other.get(at, self.key(mine)).is_some_and(|theirs| self.same(mine, other, theirs)));
+                }
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// A fragment's text as text that is borrowed from it.
+fn borrow<'a>(from: &'a Tree<'a>, text: Text<'a>) -> Text<'a> {
+    match text {
+        Text::Borrowed(_) => text,
+        Text::Own(start, len) => Text::Borrowed(&from.own[start as usize..(start + len) as usize]),
+    }
+}
+
+/// Walks the children of a node.
+#[derive(Clone, Debug)]
+pub struct Children<'t, 'a> {
+    tree: &'t Tree<'a>,
+    next: u32,
+}
+
+impl Iterator for Children<'_, '_> {
+    type Item = NodeId;
+
+    fn next(&mut self) -> Option<NodeId> {
+        if self.next == NONE {
+            return None;
+        }
+        let id = NodeId(self.next);
+        self.next = self.tree.nodes[id.index()].next;
+        Some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(tree: &Tree<'_>) -> String {
+        let mut out = String::new();
+        tree.write(NodeId::ROOT, &mut out);
+        out
+    }
+
+    #[test]
+    fn what_is_read_is_written() {
+        for text in [
+            r#"{"a":[1,2.50,-7,18446744073709551616,true,null,"x\n\u00e9\"\\"],"b":{},"c":[]}"#,
+            "[]",
+            "\"text\"",
+        ] {
+            let tree = parse(text).unwrap();
+            let back: serde_json::Value = serde_json::from_str(&json(&tree)).unwrap();
+            assert_eq!(back, serde_json::from_str::<serde_json::Value>(text).unwrap());
+        }
+    }
+
+    #[test]
+    fn entries_are_inserted_exchanged_and_cut() {
+        let fragment = parse(r#"{"x":"new"}"#).unwrap();
+        let mut tree = parse(r#"{"list":["a","b"],"n":1}"#).unwrap();
+        let list = tree.get(NodeId::ROOT, "list").unwrap();
+        for index in [0, 2, 9] {
+            let new = tree.graft(&fragment, NodeId::ROOT, &[], 3);
+            tree.insert(list, index, new);
+        }
+        assert_eq!(json(&tree), r#"{"list":[{"x":"new"},"a",{"x":"new"},"b",{"x":"new"}],"n":1}"#);
+        let last = tree.children(list).last().unwrap();
+        assert_eq!(tree.holder(last), 3);
+        assert_eq!(tree.position(last), 4);
+        tree.cut(last);
+        let first = tree.children(list).next().unwrap();
+        let new = tree.detached(Value::Bool(true), 1);
+        tree.exchange(first, new);
+        let number = tree.get(NodeId::ROOT, "n").unwrap();
+        tree.cut(number);
+        assert_eq!(json(&tree), r#"{"list":[true,"a",{"x":"new"},"b"]}"#);
+        let end = tree.graft(&fragment, NodeId::ROOT, &[], 0);
+        tree.insert(list, 4, end);
+        assert_eq!(tree.position(end), 4);
+    }
+
+    #[test]
+    fn sameness_is_to_the_letter_but_for_the_order_of_members() {
+        let tree = parse(r#"{"a":1,"b":[1,2]}"#).unwrap();
+        for (text, same) in [
+            (r#"{"b":[1,2],"a":1}"#, true),
+            (r#"{"b":[2,1],"a":1}"#, false),
+            (r#"{"a":1}"#, false),
+            (r#"{"a":1,"b":[1,2],"c":0}"#, false),
+            (r#"{"a":1.0,"b":[1,2]}"#, false),
+        ] {
+            assert_eq!(tree.same(NodeId::ROOT, &parse(text).unwrap(), NodeId::ROOT), same, "{text}");
+        }
+    }
+}
