@@ -125,6 +125,8 @@ pub struct Conflict {
     pub kind: ConflictKind,
     /// What the preset in conflict says about it.
     pub policy: ConflictPolicy,
+    /// Whether the preset's value took the place of the Pod's (`Override`).
+    pub replaced: bool,
     /// Whether the preset is a Shadow: its conflicts are reported and have no effect.
     pub shadow: bool,
 }

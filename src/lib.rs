@@ -1,5 +1,21 @@
 //! Podgraft grafts presets and sidecars onto Pods.
+pub mod admit;
 pub mod conflict;
+pub mod decide;
+pub mod document;
+pub mod draft;
+pub mod equality;
+pub mod fragment;
+pub mod graft;
+pub mod merge;
+pub mod patch;
+pub mod pod;
 pub mod preset;
+pub mod quantity;
+pub mod report;
+pub mod resources;
+pub mod review;
+pub mod schema;
 pub mod selector;
 pub mod tree;
+pub mod yaml;

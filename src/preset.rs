@@ -1,6 +1,11 @@
 //! What a preset is once it was read: [`PresetSpec`] as the document says it, [`Preset`] compiled for use.
 
+mod set;
+
+pub use set::PresetSet;
+
 use crate::conflict::ConflictPolicy;
+use crate::fragment::Fragment;
 use crate::selector::Selector;
 use crate::tree::Tree;
 
@@ -122,4 +127,163 @@ pub struct Origin {
     pub source: String,
     /// The line, counted from 1.
     pub line: usize,
+}
+
+/// A preset compiled for use: its selectors, and the fragments that are copied into patches.
+#[derive(Debug)]
+pub struct Preset {
+    spec: PresetSpec,
+    fragment: Fragment,
+    record: Box<str>,
+    annotation: Box<str>,
+    imaged: Box<[Box<str>]>,
+}
+
+/// The prefix of the annotations that record applied presets, as `PodPreset` had it.
+pub const RECORD_PREFIX: &str = "podpreset.admission.kubernetes.io/";
+
+impl Preset {
+    /// Compiles a preset that was read and found good.
+    #[must_use]
+    pub fn compile(mut spec: PresetSpec) -> Preset {
+        let fragment = Fragment::compile(&std::mem::take(&mut spec.body));
+        let record = match &spec.key.scope {
+            Scope::Cluster => format!("clusterpodpreset-{}", spec.key.name),
+            Scope::Namespace(_) => format!("podpreset-{}", spec.key.name),
+        };
+        let imaged = CONTAINER_LISTS
+            .iter()
+            .flat_map(|list| fragment.entries(&["template", "spec", list]))
+            .filter(|container| fragment.tree().present(*container, "image").is_some())
+            .filter_map(|container| fragment.tree().get_str(container, "name").map(Box::from))
+            .collect();
+        Preset { fragment, annotation: format!("{RECORD_PREFIX}{record}").into(), record: record.into(), imaged, spec }
+    }
+
+    /// What the document said; its `body` has moved to the fragment.
+    #[must_use]
+    pub fn spec(&self) -> &PresetSpec {
+        &self.spec
+    }
+
+    /// What it adds.
+    #[must_use]
+    pub fn fragment(&self) -> &Fragment {
+        &self.fragment
+    }
+
+    /// The suffix of its record: `podpreset-NAME` or `clusterpodpreset-NAME`.
+    #[must_use]
+    pub fn record(&self) -> &str {
+        &self.record
+    }
+
+    /// The annotation that records it on a Pod.
+    #[must_use]
+    pub fn annotation(&self) -> &str {
+        &self.annotation
+    }
+
+    /// The version that stands in the record.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.spec.version
+    }
+
+    /// Whether it is computed and reported only.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.spec.mode == Mode::Shadow
+    }
+
+    /// Whether it belongs to the first layer: `optOut: Denied`.
+    #[must_use]
+    pub fn is_first_layer(&self) -> bool {
+        self.spec.opt_out_denied
+    }
+
+    /// `NAMESPACE/podpreset-NAME`, or `clusterpodpreset-NAME`: unique in a cluster.
+    #[must_use]
+    pub fn qualified(&self) -> String {
+        match &self.spec.key.scope {
+            Scope::Cluster => self.record.to_string(),
+            Scope::Namespace(namespace) => format!("{namespace}/{}", self.record),
+        }
+    }
+
+    /// Whether its template gives an image to a container of this name.
+    #[must_use]
+    pub fn gives_image(&self, container: &str) -> bool {
+        self.imaged.iter().any(|name| &**name == container)
+    }
+}
+
+/// The lists of a Pod's containers that presets can reach.
+pub const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
+
+impl Targets {
+    /// Whether a container of this name is meant: some glob of `include` fits and none of `exclude`.
+    #[must_use]
+    pub fn mean(&self, name: &str) -> bool {
+        self.include.iter().any(|glob| glob_fits(glob, name)) && !self.exclude.iter().any(|glob| glob_fits(glob, name))
+    }
+}
+
+/// Whether a glob fits a whole name: `*` is any text, `?` is one character.
+#[must_use]
+pub fn glob_fits(glob: &str, name: &str) -> bool {
+    let (glob, name) = (glob.as_bytes(), name.as_bytes());
+    let (mut at, mut of) = (0, 0);
+    let mut star = None;
+    while of < name.len() {
+        match glob.get(at) {
+            Some(b'*') => {
+                star = Some((at, of));
+                at += 1;
+            }
+            Some(b'?') => {
+                at += 1;
+                of += 1;
+            }
+            Some(byte) if *byte == name[of] => {
+                at += 1;
+                of += 1;
+            }
+            _ => match star {
+                Some((star_at, star_of)) => {
+                    star = Some((star_at, star_of + 1));
+                    at = star_at + 1;
+                    of = star_of + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[at..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob_fits;
+
+    #[test]
+    fn globs_know_star_and_question_mark() {
+        for (glob, name, fits) in [
+            ("*", "", true),
+            ("*", "app", true),
+            ("istio-*", "istio-proxy", true),
+            ("istio-*", "istio", false),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*-init", "db-init", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("app", "app2", false),
+            ("", "", true),
+            ("", "a", false),
+            ("[a]", "a", false),
+        ] {
+            assert_eq!(glob_fits(glob, name), fits, "{glob} {name}");
+        }
+    }
 }

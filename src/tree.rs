@@ -20,6 +20,12 @@ impl NodeId {
     /// The root of every tree that is not empty.
     pub const ROOT: NodeId = NodeId(0);
 
+    /// The node that stands to this one as `of` stands to `from`, where both subtrees were copied one from the other in order.
+    #[must_use]
+    pub fn moved_by(self, from: NodeId, of: NodeId) -> NodeId {
+        NodeId(self.0 + of.0.saturating_sub(from.0))
+    }
+
     /// The index as a number, for tables that run parallel to the nodes.
     #[must_use]
     pub fn index(self) -> usize {
@@ -128,6 +134,20 @@ impl<'a> Tree<'a> {
         self.nodes.is_empty()
     }
 
+    /// Bytes of all keys and strings: less than the document has as JSON.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let length = |text: Text<'_>| match text {
+            Text::Borrowed(text) => text.len(),
+            Text::Own(_, length) => length as usize,
+        };
+        let value = |value: Value<'_>| match value {
+            Value::String(text) | Value::Number(text) => length(text),
+            _ => 1,
+        };
+        self.nodes.iter().map(|node| length(node.key) + value(node.value)).sum()
+    }
+
     /// Empties the tree and keeps its memory.
     pub fn clear(&mut self) {
         self.nodes.clear();
@@ -219,6 +239,13 @@ impl<'a> Tree<'a> {
     /// Entries of a list or members of an object, in order; nothing for scalars.
     pub fn children(&self, node: NodeId) -> Children<'_, 'a> {
         Children { tree: self, next: self.nodes[node.index()].first }
+    }
+
+    /// The entry or member after a node.
+    #[must_use]
+    pub fn after(&self, node: NodeId) -> Option<NodeId> {
+        let next = self.nodes[node.index()].next;
+        (next != NONE).then_some(NodeId(next))
     }
 
     /// The member `key` of an object. Of two, the first: a reader that minds has refused them.
@@ -350,6 +377,55 @@ impl<'a> Tree<'a> {
         self.nodes[old.index()].next = NONE;
     }
 
+    /// As [`Tree::exchange`]; the new node takes the old one's key.
+    pub fn exchange_keeping_key(&mut self, old: NodeId, new: NodeId) {
+        self.nodes[new.index()].key = self.nodes[old.index()].key;
+        self.exchange(old, new);
+    }
+
+    /// A copy of a node and all below it that borrows nothing, its nodes in the order in which they are read, no larger than it must be.
+    #[must_use]
+    pub fn to_owned_tree(&self, node: NodeId) -> Tree<'static> {
+        let mut copy = Tree::new();
+        self.copy_into(node, None, &mut copy);
+        copy.nodes.shrink_to_fit();
+        copy.own.shrink_to_fit();
+        copy
+    }
+
+    fn copy_into(&self, node: NodeId, parent: Option<NodeId>, copy: &mut Tree<'static>) {
+        let key = if parent.is_some() { copy.keep(self.key(node)) } else { Text::Borrowed("") };
+        let value = match self.view(node) {
+            View::Null => Value::Null,
+            View::Bool(value) => Value::Bool(value),
+            View::Int(value) => Value::Int(value),
+            View::Number(text) => Value::Number(copy.keep(text)),
+            View::String(text) => Value::String(copy.keep(text)),
+            View::List => Value::List,
+            View::Object => Value::Object,
+        };
+        let copied = copy.push(parent, key, value);
+        for child in self.children(node) {
+            self.copy_into(child, Some(copied), copy);
+        }
+    }
+
+    /// Makes the document's author the holder of everything.
+    pub fn disown(&mut self) {
+        for node in &mut self.nodes {
+            node.holder = 0;
+        }
+    }
+
+    /// The memory of this tree for a document of another life.
+    #[must_use]
+    pub fn recycle<'b>(mut self) -> Tree<'b> {
+        self.clear();
+        // Collecting in place keeps the allocation; there is nothing to map.
+        let nodes = self.nodes.into_iter().filter_map(|_| None).collect();
+        Tree { nodes, own: self.own }
+    }
+
     /// Hangs a node that hangs nowhere into a list, before the entry that is at `index` now; past the end: at the end.
     pub fn insert(&mut self, list: NodeId, index: usize, node: NodeId) {
         self.nodes[node.index()].parent = list.0;
@@ -479,11 +555,7 @@ mod tests {
 
     #[test]
     fn what_is_read_is_written() {
-        for text in [
-            r#"{"a":[1,2.50,-7,18446744073709551616,true,null,"x\n\u00e9\"\\"],"b":{},"c":[]}"#,
-            "[]",
-            "\"text\"",
-        ] {
+        for text in [r#"{"a":[1,2.50,-7,18446744073709551616,true,null,"x\n\u00e9\"\\"],"b":{},"c":[]}"#, "[]", "\"text\""] {
             let tree = parse(text).unwrap();
             let back: serde_json::Value = serde_json::from_str(&json(&tree)).unwrap();
             assert_eq!(back, serde_json::from_str::<serde_json::Value>(text).unwrap());

@@ -135,7 +135,8 @@ impl TreeSeed<'_, '_> {
         // Only the value itself and its own members: the same name further down is somebody else's.
         let Text::Borrowed(own) = self.key else { return false };
         let depth_one = self.parent.is_none_or(|parent| self.tree.parent(parent).is_none());
-        depth_one && self.skip.iter().any(|(object, name)| *name == member && (*object == own || (object.is_empty() && self.parent.is_none())))
+        depth_one
+            && self.skip.iter().any(|(object, name)| *name == member && (*object == own || (object.is_empty() && self.parent.is_none())))
     }
 }
 

@@ -1,0 +1,271 @@
+//! Grafting presets onto a Pod: layers, phases, who yields (spec section 4).
+//!
+//! [`graft`] is the whole of it: it selects presets, merges and settles the two layers, and records what was applied. It changes nothing but
+//! its own working copy. The rules live one file each: `containers` (names, placement), `reach` (env, envFrom, mounts), `ports`, `limits`
+//! (requests and limits), `lists`, `fields`; `run` has the phases, `settle` who yields, `select` which presets.
+
+mod containers;
+mod fields;
+mod limits;
+mod lists;
+mod paths;
+mod ports;
+mod reach;
+mod run;
+mod select;
+mod settle;
+
+pub use select::{Choice, NotReady};
+
+use run::{Clash, Run};
+use select::Corrections;
+use settle::{Layer, Settling, Stop};
+
+use crate::conflict::{Conflict, Holder};
+use crate::draft::{Content, Draft};
+use crate::pod;
+use crate::preset::Preset;
+use crate::tree::{NodeId, Tree};
+
+/// A preset that was selected for a Pod.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// The preset.
+    pub preset: &'a Preset,
+    /// Its place in the set.
+    pub place: u32,
+    /// The Pod carries its record with the same version, and that is believed.
+    pub believed: bool,
+}
+
+/// What a preset in Shadow mode would have done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadowed {
+    /// The preset, by its place among the members.
+    pub member: usize,
+    /// How many operations it would have added.
+    pub operations: usize,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody stopped anything.
+    Settled,
+    /// A preset of the second layer with `Abort` was in conflict: the first layer alone.
+    Aborted,
+    /// A preset with `Reject` was in conflict.
+    Rejected,
+}
+
+/// A Pod, grafted.
+#[derive(Debug)]
+pub struct Grafting<'a> {
+    /// The working copy and the operations.
+    pub draft: Draft<'a>,
+    /// The presets that were selected, in merge order.
+    pub members: Vec<Member<'a>>,
+    /// Those that are applied, by their place among the members.
+    pub applied: Vec<usize>,
+    /// All conflicts, Shadow's last.
+    pub conflicts: Vec<Conflict>,
+    /// Sentences for the user, each with the preset that it is about.
+    pub notices: Vec<(usize, String)>,
+    /// What presets in Shadow mode would have done.
+    pub shadows: Vec<Shadowed>,
+    /// How it ended.
+    pub verdict: Verdict,
+}
+
+/// What is merged onto.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'s, 'a> {
+    /// The Pod as it was received, its shape checked.
+    pub received: &'s Tree<'a>,
+    /// Names of a StatefulSet's claim templates: they count as volumes.
+    pub claims: &'s [String],
+}
+
+/// Selects presets and grafts them.
+///
+/// # Errors
+/// Where a namespace selector has to be asked and the namespace's labels are not known.
+pub fn graft<'a>(subject: Subject<'_, 'a>, choice: &Choice<'_, 'a>) -> Result<Grafting<'a>, NotReady> {
+    let mut corrections = Corrections::default();
+    loop {
+        let members = choice.members(subject.received, &corrections)?;
+        let merged = merge(subject, &members, choice.extra_labels);
+        let left_out: Vec<u32> = merged.left_out.iter().map(|who| members[*who].place).collect();
+        let first_alone = merged.verdict == Verdict::Aborted && members.iter().any(|member| member.preset.is_first_layer());
+        if first_alone {
+            // Without the second layer, the first is selected again without its labels.
+            let alone = graft(subject, &Choice { only_first_layer: true, left_out: choice.left_out.clone(), ..*choice })?;
+            return Ok(join(alone, merged, members));
+        }
+        let mut again = false;
+        for place in left_out {
+            let counted = !corrections.banned.contains(&place) && select::labels_of(&choice.set.presets()[place as usize]).next().is_some();
+            if counted && merged.verdict == Verdict::Settled {
+                corrections.banned.push(place);
+                again = true;
+            }
+        }
+        if !again && merged.verdict == Verdict::Settled && merged.labels_added {
+            let new = choice.newly_selected(merged.draft.tree(), &members)?;
+            again = !new.is_empty();
+            corrections.forced.extend(new);
+        }
+        if !again {
+            return Ok(merged.into_grafting(members));
+        }
+    }
+}
+
+/// The first layer's result with what the whole was told.
+fn join<'a>(alone: Grafting<'a>, merged: Merged<'a>, members: Vec<Member<'a>>) -> Grafting<'a> {
+    let place_of = |who: usize| alone.members[who].place;
+    let applied = alone.applied.iter().filter_map(|who| members.iter().position(|member| member.place == place_of(*who))).collect();
+    let verdict = if alone.verdict == Verdict::Rejected { Verdict::Rejected } else { merged.verdict };
+    Grafting {
+        draft: alone.draft,
+        applied,
+        verdict,
+        conflicts: merged.conflicts,
+        notices: merged.notices,
+        shadows: merged.shadows,
+        members,
+    }
+}
+
+struct Merged<'a> {
+    draft: Draft<'a>,
+    applied: Vec<usize>,
+    left_out: Vec<usize>,
+    conflicts: Vec<Conflict>,
+    notices: Vec<(usize, String)>,
+    shadows: Vec<Shadowed>,
+    verdict: Verdict,
+    labels_added: bool,
+}
+
+impl<'a> Merged<'a> {
+    fn into_grafting(self, members: Vec<Member<'a>>) -> Grafting<'a> {
+        let Merged { draft, applied, conflicts, notices, shadows, verdict, .. } = self;
+        Grafting { draft, members, applied, conflicts, notices, shadows, verdict }
+    }
+}
+
+fn merge<'a>(subject: Subject<'_, 'a>, members: &[Member<'a>], extra_labels: &[(String, String)]) -> Merged<'a> {
+    let spec = pod::spec(subject.received).unwrap_or(NodeId::ROOT);
+    let fresh = || Run::new(Draft::new(subject.received.clone()), spec, members, subject.claims);
+    let of_layer = |first: bool| {
+        let fits = move |(_, member): &(usize, &Member<'_>)| member.preset.is_first_layer() == first && !member.preset.is_shadow();
+        members.iter().enumerate().filter(fits).map(|(who, _)| who).collect::<Vec<usize>>()
+    };
+    let (first, second) = (of_layer(true), of_layer(false));
+    let still_matches = |who: usize, run: &Run<'_, 'a>| matches_without_itself(who, run, extra_labels);
+
+    let settling = Settling { redo: &fresh, first: true, still_matches: &still_matches };
+    let lower = settle::settle(fresh(), &first, &settling);
+    let mut base = lower.run;
+    base.first_layer = first.iter().copied().filter(|who| !lower.left_out.contains(who)).collect();
+    base.taking_part.clear();
+    let mut left_out = lower.left_out;
+    let mut clashes = lower.clashes;
+    let mut stop = lower.stop;
+    let mut run = base;
+    if stop.is_none() && !second.is_empty() {
+        let kept = if first.is_empty() { None } else { Some(run.clone()) };
+        let redo = || kept.clone().unwrap_or_else(fresh);
+        let settling = Settling { redo: &redo, first: false, still_matches: &still_matches };
+        let upper: Layer<'_, 'a> = settle::settle(run, &second, &settling);
+        left_out.extend(upper.left_out);
+        clashes.extend(upper.clashes);
+        stop = upper.stop;
+        run = upper.run;
+    }
+    let verdict = match stop {
+        None => Verdict::Settled,
+        Some(Stop::Abort) => Verdict::Aborted,
+        Some(Stop::Reject) => Verdict::Rejected,
+    };
+    let mut conflicts: Vec<Conflict> = clashes.iter().map(|clash| conflict(members, clash, false)).collect();
+    let shadows = shadows(&run, members, &mut conflicts);
+    let applied: Vec<usize> = if verdict == Verdict::Rejected {
+        Vec::new()
+    } else {
+        (0..members.len()).filter(|who| run.states[*who].applied && !left_out.contains(who)).collect()
+    };
+    let notices =
+        run.notices.iter().filter(|notice| !left_out.contains(&notice.who)).map(|notice| (notice.who, notice.text.clone())).collect();
+    let labels_added = applied.iter().any(|who| select::labels_of(members[*who].preset).next().is_some());
+    let mut draft = run.draft;
+    record(&mut draft, members, &applied);
+    Merged { draft, applied, left_out, conflicts, notices, shadows, verdict, labels_added }
+}
+
+/// Shadow presets, each alone against the result of the others, of which they change nothing.
+fn shadows<'a>(run: &Run<'_, 'a>, members: &[Member<'a>], conflicts: &mut Vec<Conflict>) -> Vec<Shadowed> {
+    let shadows = members.iter().enumerate().filter(|(_, member)| member.preset.is_shadow());
+    let computed = shadows.map(|(who, _)| {
+        let mut trial = run.clone();
+        trial.clashes.clear();
+        trial.merge(&[who]);
+        conflicts.extend(trial.clashes.iter().map(|clash| conflict(members, clash, true)));
+        Shadowed { member: who, operations: trial.draft.operations().len() - run.draft.operations().len() }
+    });
+    computed.collect()
+}
+
+fn matches_without_itself(who: usize, run: &Run<'_, '_>, extra: &[(String, String)]) -> bool {
+    let tree = run.tree();
+    let own = Run::holder(who);
+    let labels = tree.at(NodeId::ROOT, &["metadata", "labels"]);
+    let others = labels.into_iter().flat_map(|labels| tree.children(labels)).filter(|label| tree.holder(*label) != own);
+    let mut pairs: Vec<(&str, &str)> = others.map(|label| (tree.key(label), tree.str(label).unwrap_or_default())).collect();
+    pairs.extend(extra.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    run.members[who].preset.spec().selector.matches(pairs.as_slice())
+}
+
+fn conflict(members: &[Member<'_>], clash: &Clash, shadow: bool) -> Conflict {
+    let preset = members[clash.who].preset;
+    let holder = match (clash.holder as usize).checked_sub(1).and_then(|who| members.get(who)) {
+        Some(member) => Holder::Preset(member.preset.record().to_owned()),
+        None => Holder::Pod,
+    };
+    Conflict {
+        preset: preset.record().to_owned(),
+        path: clash.path.clone(),
+        holder,
+        kind: clash.kind,
+        policy: preset.spec().conflict_policy,
+        replaced: clash.replaced,
+        shadow,
+    }
+}
+
+/// Records applied presets on the Pod. A record with the same version is left as it is, an outdated one is replaced.
+fn record<'a>(draft: &mut Draft<'a>, members: &[Member<'a>], applied: &[usize]) {
+    for who in applied {
+        let preset = members[*who].preset;
+        let holder = Run::holder(*who);
+        let version = || Content::Version(preset.version());
+        let Some(annotations) = parent_of_records(draft, holder) else { return };
+        match draft.tree().get(annotations, preset.annotation()) {
+            Some(record) if draft.tree().str(record) == Some(preset.version()) => {}
+            Some(record) => drop(draft.replace(record, version(), holder)),
+            None => drop(draft.add_member(annotations, preset.annotation(), version(), holder)),
+        }
+    }
+}
+
+fn parent_of_records(draft: &mut Draft<'_>, holder: crate::tree::HolderId) -> Option<NodeId> {
+    let metadata = match draft.tree().present(NodeId::ROOT, "metadata") {
+        Some(metadata) => metadata,
+        None => draft.add_member(NodeId::ROOT, "metadata", Content::Object, holder)?,
+    };
+    match draft.tree().present(metadata, "annotations") {
+        Some(annotations) => Some(annotations),
+        None => draft.add_member(metadata, "annotations", Content::Object, holder),
+    }
+}

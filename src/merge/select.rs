@@ -1,0 +1,143 @@
+//! Which presets a Pod gets: selection sees the labels that the Pod will have.
+//!
+//! Labels that selected presets add may bring in further presets, to a fixpoint; a preset once selected stays, and so does one that is
+//! recorded on the Pod with the same version. So the patched Pod selects nothing new.
+
+use super::Member;
+use crate::pod::{self, PodLabels};
+use crate::preset::{Preset, PresetKey, PresetSet, Scope};
+use crate::tree::Tree;
+
+/// The labels of the request's namespace are not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotReady;
+
+/// Everything that selection looks at.
+pub struct Choice<'c, 'a> {
+    /// The presets.
+    pub set: &'a PresetSet,
+    /// The namespace of the request.
+    pub namespace: &'c str,
+    /// The namespace's labels, asked for only where a namespace selector needs them.
+    pub namespace_labels: &'c dyn Fn() -> Option<&'c [(String, String)]>,
+    /// Labels that a controller will set.
+    pub extra_labels: &'c [(String, String)],
+    /// Presets without `optOut: Denied` are kept away: the exclude annotation, or the second layer has stopped.
+    pub only_first_layer: bool,
+    /// Names that `podgraft.dev/exclude` lists.
+    pub left_out: Vec<String>,
+}
+
+/// Presets whose labels do not count, and presets that are selected whatever the labels say.
+#[derive(Debug, Default)]
+pub(super) struct Corrections {
+    pub banned: Vec<u32>,
+    pub forced: Vec<u32>,
+}
+
+impl<'a> Choice<'_, 'a> {
+    /// The presets for a Pod, in merge order.
+    pub(super) fn members(&self, tree: &Tree<'a>, corrections: &Corrections) -> Result<Vec<Member<'a>>, NotReady> {
+        let recorded = self.recorded(tree)?;
+        let mut chosen: Vec<u32> = recorded.clone();
+        chosen.extend(corrections.forced.iter().filter(|place| !recorded.contains(place)));
+        let mut added: Vec<(&str, &str)> = Vec::new();
+        loop {
+            self.choose(tree, &added, &mut chosen)?;
+            let labels = self.labels_of(tree, &chosen, &corrections.banned);
+            if labels == added {
+                break;
+            }
+            added = labels;
+        }
+        chosen.sort_unstable();
+        let member = |place: u32| {
+            let preset = self.preset(place);
+            Member { preset, place, believed: !preset.is_first_layer() && recorded.contains(&place) }
+        };
+        Ok(chosen.into_iter().map(member).collect())
+    }
+
+    /// The presets that the labels of a finished Pod select and that are not among these.
+    pub(super) fn newly_selected(&self, tree: &Tree<'_>, members: &[Member<'a>]) -> Result<Vec<u32>, NotReady> {
+        let mut chosen: Vec<u32> = members.iter().map(|member| member.place).collect();
+        let known = chosen.len();
+        self.choose(tree, &[], &mut chosen)?;
+        Ok(chosen.split_off(known))
+    }
+
+    fn preset(&self, place: u32) -> &'a Preset {
+        &self.set.presets()[place as usize]
+    }
+
+    fn choose(&self, tree: &Tree<'_>, added: &[(&str, &str)], chosen: &mut Vec<u32>) -> Result<(), NotReady> {
+        let labels = PodLabels { tree, extra: self.extra_labels };
+        let mut found = Vec::new();
+        self.set.select(self.namespace, labels.iter().chain(added.iter().copied()), &mut found);
+        for place in found {
+            if !chosen.contains(&place) && self.admits(self.preset(place))? {
+                chosen.push(place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether exclusions and the namespace let a preset in.
+    fn admits(&self, preset: &Preset) -> Result<bool, NotReady> {
+        let excluded = self.only_first_layer || self.left_out.contains(&preset.spec().key.name);
+        if excluded && !preset.is_first_layer() {
+            return Ok(false);
+        }
+        match &preset.spec().namespace_selector {
+            Some(selector) if !selector.requirements.is_empty() => {
+                let labels = (self.namespace_labels)().ok_or(NotReady)?;
+                Ok(selector.matches(labels))
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// The presets that are recorded on the Pod with the version that they have now.
+    fn recorded(&self, tree: &Tree<'_>) -> Result<Vec<u32>, NotReady> {
+        let mut places = Vec::new();
+        for (suffix, version) in pod::records(tree) {
+            let key = match (suffix.strip_prefix("podpreset-"), suffix.strip_prefix("clusterpodpreset-")) {
+                (Some(name), _) => PresetKey { scope: Scope::Namespace(self.namespace.to_owned()), name: name.to_owned() },
+                (_, Some(name)) => PresetKey { scope: Scope::Cluster, name: name.to_owned() },
+                _ => continue,
+            };
+            let Some((place, preset)) = self.set.find(&key) else { continue };
+            if preset.version() == version && self.admits(preset)? {
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    /// The labels that presets add to a Pod which has none of these keys; of two presets the earlier.
+    fn labels_of(&self, tree: &Tree<'_>, chosen: &[u32], banned: &[u32]) -> Vec<(&'a str, &'a str)> {
+        let mut added: Vec<(&str, &str)> = Vec::new();
+        let mut in_order: Vec<u32> = chosen.to_vec();
+        in_order.sort_unstable();
+        for place in in_order {
+            let preset = self.preset(place);
+            if preset.is_shadow() || banned.contains(&place) {
+                continue;
+            }
+            for (key, value) in labels_of(preset) {
+                let there = pod::labels(tree).any(|(known, _)| known == key) || added.iter().any(|(known, _)| *known == key);
+                if !there {
+                    added.push((key, value));
+                }
+            }
+        }
+        added
+    }
+}
+
+/// The labels of a preset's template.
+pub(super) fn labels_of(preset: &Preset) -> impl Iterator<Item = (&str, &str)> {
+    let fragment = preset.fragment();
+    let labels = fragment.entries(&["template", "metadata", "labels"]);
+    labels.map(|label| (fragment.tree().key(label), fragment.tree().str(label).unwrap_or_default()))
+}

@@ -1,0 +1,109 @@
+//! The patch that is sent, and the check that it passes before.
+//!
+//! A patch that does not apply is a 500 to the user even under `failurePolicy: Ignore`, so nothing is sent that was not applied first: to a
+//! second view of the received object, in order, by a reading of RFC 6902 that shares nothing with the merge but the grafting.
+
+use crate::draft::{Draft, OpKind};
+use crate::tree::{NodeId, Tree, View, write_json_string};
+
+/// What the self-check found.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Fault {
+    /// An operation does not apply to the received object.
+    #[error("operation {index} does not apply at {path}")]
+    DoesNotApply {
+        /// Its place in the patch.
+        index: usize,
+        /// Its JSON Pointer.
+        path: String,
+    },
+    /// The operations lead to another Pod than the merge did.
+    #[error("the operations do not give the Pod that the merge gave")]
+    Differs,
+    /// A second merge would change the Pod again.
+    #[error("a second merge is not empty: it would {0}")]
+    NotSettled(String),
+}
+
+/// Applies the operations of a draft to the received object and compares.
+///
+/// # Errors
+/// Where an operation does not apply, or the result is not the working copy.
+pub fn check<'a>(draft: &Draft<'a>, received: &mut Tree<'a>) -> Result<(), Fault> {
+    for (index, operation) in draft.operations().iter().enumerate() {
+        let path = draft.path(operation);
+        let fault = || Fault::DoesNotApply { index, path: path.to_owned() };
+        let (parent, token) = locate(received, path).ok_or_else(fault)?;
+        let value = operation.value.make(received, 0);
+        apply(received, operation.kind, parent, &token, value).ok_or_else(fault)?;
+    }
+    if received.same(NodeId::ROOT, draft.tree(), NodeId::ROOT) { Ok(()) } else { Err(Fault::Differs) }
+}
+
+/// The node above the last step of a JSON Pointer, and that step, unescaped.
+fn locate(tree: &Tree<'_>, path: &str) -> Option<(NodeId, String)> {
+    let mut steps = path.strip_prefix('/')?.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).peekable();
+    let mut node = NodeId::ROOT;
+    loop {
+        let step = steps.next()?;
+        if steps.peek().is_none() {
+            return Some((node, step));
+        }
+        node = child(tree, node, &step)?;
+    }
+}
+
+fn child(tree: &Tree<'_>, node: NodeId, step: &str) -> Option<NodeId> {
+    match tree.view(node) {
+        View::Object => tree.get(node, step),
+        View::List => tree.children(node).nth(step.parse().ok()?),
+        _ => None,
+    }
+}
+
+fn apply<'a>(tree: &mut Tree<'a>, kind: OpKind, parent: NodeId, token: &str, value: Option<NodeId>) -> Option<()> {
+    match (kind, value) {
+        (OpKind::Add, Some(value)) => match tree.view(parent) {
+            View::Object => {
+                let key = tree.keep(token);
+                tree.set_member(parent, key, value);
+            }
+            View::List => {
+                let count = tree.count(parent);
+                let index = if token == "-" { count } else { token.parse().ok().filter(|index| *index <= count)? };
+                tree.insert(parent, index, value);
+            }
+            _ => return None,
+        },
+        (OpKind::Replace, Some(value)) => {
+            let old = child(tree, parent, token)?;
+            tree.exchange_keeping_key(old, value);
+        }
+        (OpKind::Remove, None) => {
+            let old = child(tree, parent, token)?;
+            tree.cut(old);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Appends the operations as the JSON array that RFC 6902 describes.
+pub fn write(draft: &Draft<'_>, out: &mut String) {
+    out.push('[');
+    for (count, operation) in draft.operations().iter().enumerate() {
+        if count > 0 {
+            out.push(',');
+        }
+        out.push_str("{\"op\":\"");
+        out.push_str(operation.kind.word());
+        out.push_str("\",\"path\":");
+        write_json_string(draft.path(operation), out);
+        if operation.kind != OpKind::Remove {
+            out.push_str(",\"value\":");
+            operation.value.write(out);
+        }
+        out.push('}');
+    }
+    out.push(']');
+}
