@@ -17,8 +17,11 @@ pub struct World<'w> {
     /// Namespaces that no preset reaches.
     pub exempt_namespaces: &'w [String],
     /// The labels of a namespace; `None`: not known yet.
-    pub namespace_labels: &'w dyn Fn(&str) -> Option<Vec<(String, String)>>,
+    pub namespace_labels: &'w AskLabels<'w>,
 }
+
+/// Asks for the labels of a namespace.
+pub type AskLabels<'w> = dyn Fn(&str) -> Option<Vec<(String, String)>> + 'w;
 
 /// Memory that one worker uses again for every review.
 #[derive(Debug, Default)]

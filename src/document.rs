@@ -29,7 +29,7 @@ use report::Report;
 pub const MAX_DOCUMENT: usize = 1 << 20;
 
 /// What one document may become.
-const DOCUMENT: Limits = Limits { nodes: 100_000, text: 4 * MAX_DOCUMENT };
+const DOCUMENT: Limits = Limits { nodes: 200_000, text: 4 * MAX_DOCUMENT };
 /// The largest list of documents, and what it may become: each of its items is a document with its own limit.
 const MAX_LIST: usize = 64 << 20;
 const LIST: Limits = Limits { nodes: 4_000_000, text: MAX_LIST };

@@ -1,5 +1,7 @@
 //! Podgraft grafts presets and sidecars onto Pods.
 pub mod admit;
+#[cfg(feature = "server")]
+pub mod cli;
 pub mod conflict;
 pub mod decide;
 pub mod document;
@@ -17,5 +19,7 @@ pub mod resources;
 pub mod review;
 pub mod schema;
 pub mod selector;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod tree;
 pub mod yaml;

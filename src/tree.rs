@@ -75,6 +75,11 @@ struct Node<'a> {
     holder: HolderId,
 }
 
+impl Node<'_> {
+    const NOTHING: Self =
+        Node { key: Text::Borrowed(""), value: Value::Null, parent: NONE, first: NONE, last: NONE, next: NONE, holder: 0 };
+}
+
 /// A node's value with its text looked up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum View<'t> {
@@ -421,8 +426,8 @@ impl<'a> Tree<'a> {
     #[must_use]
     pub fn recycle<'b>(mut self) -> Tree<'b> {
         self.clear();
-        // Collecting in place keeps the allocation; there is nothing to map.
-        let nodes = self.nodes.into_iter().filter_map(|_| None).collect();
+        // Collecting in place keeps the allocation; there is nothing left to map.
+        let nodes = self.nodes.into_iter().map(|_| Node::NOTHING).collect();
         Tree { nodes, own: self.own }
     }
 

@@ -45,7 +45,7 @@ fn a_result_sent_again_is_left_alone() {
 
 #[test]
 fn a_result_sent_again_after_defaulting_and_token_mount_is_left_alone() {
-    over_all(|case| case.again("after defaulting", |pod| defaults::as_the_api_server(pod)));
+    over_all(|case| case.again("after defaulting", defaults::as_the_api_server));
 }
 
 #[test]

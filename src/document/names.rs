@@ -163,6 +163,12 @@ pub(super) fn image(text: &str) -> Option<&'static str> {
     (text.trim() != text).then_some("must not have blanks at either end")
 }
 
+/// Addresses with ports, with commas between them.
+pub(super) fn hosts_with_ports(text: &str) -> Option<&'static str> {
+    let has_port = |address: &str| address.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
+    (!text.split(',').all(has_port)).then_some("must be HOST:PORT, or several of them with commas between them")
+}
+
 /// A glob over the names of containers.
 pub(super) fn glob(text: &str) -> Option<&'static str> {
     let possible = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?');
@@ -216,6 +222,7 @@ mod tests {
         check(no_backsteps, &["/a", "a", "//a", "/a/..b"], &["/a/../b", ".."]);
         check(local_path, &["a/b", "a"], &["..a", "../a", "/a"]);
         check(image, &["a b", "app:", "$(X)"], &[" a", "a\n"]);
+        check(hosts_with_ports, &["a:1", "a:1,[::1]:2"], &["", "a", "a:1,b", "::1"]);
         check(glob, &["*", "istio-*", "a?"], &["", "[a]", "App", "a.*"]);
     }
 }

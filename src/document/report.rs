@@ -1,5 +1,7 @@
 //! Problems as they are found, each with its place and path.
 
+use std::cell::OnceCell;
+
 use super::{Document, Problem, Reading, Severity, origin};
 use crate::tree::{NodeId, Tree};
 use crate::yaml::{Mark, Marked, shown};
@@ -12,11 +14,13 @@ pub(super) struct Report<'d> {
     marked: &'d Marked,
     source: &'d str,
     problems: Vec<Problem>,
+    /// The place of each node among its siblings, made when the first problem is found.
+    positions: OnceCell<Vec<u32>>,
 }
 
 impl<'d> Report<'d> {
     pub(super) fn new(source: &'d str, marked: &'d Marked) -> Self {
-        Report { tree: &marked.tree, marked, source, problems: Vec::new() }
+        Report { tree: &marked.tree, marked, source, problems: Vec::new(), positions: OnceCell::new() }
     }
 
     /// Something is wrong with a value.
@@ -67,12 +71,29 @@ impl<'d> Report<'d> {
         for pair in nodes.windows(2).rev() {
             let &[node, parent] = pair else { continue };
             if self.tree.view(parent) == crate::tree::View::List {
-                path.push_str(&format!("[{}]", self.tree.position(node)));
+                path.push_str(&format!("[{}]", self.position(node)));
             } else {
                 push_key(&mut path, self.tree.key(node));
             }
         }
         path
+    }
+
+    fn position(&self, node: NodeId) -> u32 {
+        let positions = self.positions.get_or_init(|| {
+            let mut positions = vec![0; self.tree.len()];
+            let mut open = vec![NodeId::ROOT];
+            while let Some(parent) = open.pop() {
+                for (place, child) in (0..).zip(self.tree.children(parent)) {
+                    if let Some(position) = positions.get_mut(child.index()) {
+                        *position = place;
+                    }
+                    open.push(child);
+                }
+            }
+            positions
+        });
+        positions.get(node.index()).copied().unwrap_or(0)
     }
 
     fn path_to(&self, object: NodeId, field: &str) -> String {

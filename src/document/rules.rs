@@ -70,7 +70,6 @@ const ONE_OF: &[(TypeId, bool)] = &[
     (TypeId::LIFECYCLE_HANDLER, true),
     (TypeId::DOWNWARD_API_VOLUME_FILE, true),
     (TypeId::POD_RESOURCE_CLAIM, true),
-    (TypeId::POD_SCHEDULING_GROUP, true),
 ];
 
 fn one_of(report: &mut Report<'_>, of: &Type, node: NodeId, needs_one: bool) {

@@ -1,8 +1,10 @@
 //! Checks across a whole preset: what stands twice in it, what refers to what, whether it does anything.
 
+use std::collections::BTreeMap;
+
 use super::report::Report;
 use super::rules::containers::mounts;
-use super::rules::lists::{list_at, named, path_key, source_key, unique, warn_repeated};
+use super::rules::lists::{index, list_at, named, path_key, source_key, unique, warn_repeated};
 use crate::conflict::ConflictPolicy;
 use crate::equality::{Place, equal};
 use crate::preset::{PresetSpec, Targets};
@@ -35,12 +37,14 @@ pub(super) fn check(report: &mut Report<'_>, spec: NodeId, preset: &PresetSpec) 
         .flat_map(|(list, node)| tree.children(node).map(move |container| (list, container)))
         .collect();
     let owners: Vec<NodeId> = std::iter::once(spec).chain(containers.iter().map(|(_, container)| *container)).collect();
+    let by_name = index(tree, volumes, named("name"));
     for owner in &owners {
-        references(report, *owner, &volumes);
+        references(report, *owner, &by_name);
     }
+    let given = Given::new(tree, spec);
     for (list, container) in &containers {
         if tree.present(*container, "image").is_none() && reached(tree, &preset.targets, list, *container) {
-            against_own(report, spec, *container);
+            given.against(report, *container);
         }
     }
     policy(report, spec, preset);
@@ -67,10 +71,9 @@ fn says(tree: &Tree<'_>, node: NodeId) -> bool {
 }
 
 /// Volumes that mounts, devices and variables of a container, or of all, refer to.
-fn references(report: &mut Report<'_>, owner: NodeId, volumes: &[NodeId]) {
+fn references(report: &mut Report<'_>, owner: NodeId, volumes: &BTreeMap<String, NodeId>) {
     let tree = report.tree;
-    let volume =
-        |name: &str| volumes.iter().flat_map(|list| tree.children(*list)).find(|volume| tree.get_str(*volume, "name") == Some(name));
+    let volume = |name: &str| volumes.get(name).copied();
     let has = |volume: NodeId, sources: &[&str]| sources.iter().any(|source| tree.present(volume, source).is_some());
     for field in ["volumeMounts", "volumeDevices"] {
         for entry in list_at(tree, owner, field).into_iter().flat_map(|list| tree.children(list)) {
@@ -100,35 +103,52 @@ fn reached(tree: &Tree<'_>, targets: &Targets, list: &str, container: NodeId) ->
     (list == "containers" || targets.init_containers) && tree.get_str(container, "name").is_some_and(|name| targets.mean(name))
 }
 
-/// What a preset gives to every container, and differently to a container without an image in its template.
-fn against_own(report: &mut Report<'_>, spec: NodeId, container: NodeId) {
-    let tree = report.tree;
-    type Key = fn(&Tree<'_>, NodeId) -> Option<String>;
-    let name: Key = |tree, entry| named("name")(tree, entry);
-    for (field, of, key, what, kind) in [
-        ("env", "env", name, "the variable", Some(TypeId::ENV_VAR)),
-        ("envFrom", "envFrom", source_key as Key, "the source", Some(TypeId::ENV_FROM_SOURCE)),
-        ("volumeMounts", "volumeMounts", path_key as Key, "the path", Some(TypeId::VOLUME_MOUNT)),
-        ("volumeMounts", "volumeDevices", path_key as Key, "the path", None),
-    ] {
-        let (Some(all), Some(own)) = (list_at(tree, spec, field), list_at(tree, container, of)) else { continue };
-        for entry in tree.children(own) {
-            let Some(own_key) = key(tree, entry) else { continue };
-            let other = tree.children(all).find(|other| key(tree, *other).as_ref() == Some(&own_key));
-            let equal =
-                |other: NodeId| kind.is_some_and(|kind| equal(Kind::Struct(kind), Place::new(tree, entry), Place::new(tree, other), false));
-            if let Some(other) = other.filter(|other| !equal(*other)) {
-                let at = report.path(other);
-                report.error(entry, format!("{what} `{}` is given differently at {at}, which reaches this container too", shown(&own_key)));
-            }
+type Key = fn(&Tree<'_>, NodeId) -> Option<String>;
+
+/// What a preset gives to every container that it targets.
+struct Given {
+    env: BTreeMap<String, NodeId>,
+    sources: BTreeMap<String, NodeId>,
+    paths: BTreeMap<String, NodeId>,
+    mounted: BTreeMap<String, NodeId>,
+}
+
+impl Given {
+    fn new(tree: &Tree<'_>, spec: NodeId) -> Self {
+        Given {
+            env: index(tree, list_at(tree, spec, "env"), named("name")),
+            sources: index(tree, list_at(tree, spec, "envFrom"), source_key),
+            paths: index(tree, list_at(tree, spec, "volumeMounts"), path_key),
+            mounted: index(tree, list_at(tree, spec, "volumeMounts"), named("name")),
         }
     }
-    let (Some(mounts), Some(devices)) = (list_at(tree, spec, "volumeMounts"), list_at(tree, container, "volumeDevices")) else { return };
-    for device in tree.children(devices) {
-        let Some(name) = tree.get_str(device, "name") else { continue };
-        if let Some(mount) = tree.children(mounts).find(|mount| tree.get_str(*mount, "name") == Some(name)) {
-            let at = report.path(mount);
-            report.error(device, format!("the volume `{}` is also mounted at {at}: a volume is a device or a mount", shown(name)));
+
+    /// Refuses what a container without an image has differently in the template: one of the two would be in conflict with the other.
+    fn against(&self, report: &mut Report<'_>, container: NodeId) {
+        let tree = report.tree;
+        let name: Key = |tree, entry| named("name")(tree, entry);
+        for (field, given, key, what, kind) in [
+            ("env", &self.env, name, "the variable", Some(TypeId::ENV_VAR)),
+            ("envFrom", &self.sources, source_key as Key, "the source", Some(TypeId::ENV_FROM_SOURCE)),
+            ("volumeMounts", &self.paths, path_key as Key, "the path", Some(TypeId::VOLUME_MOUNT)),
+            ("volumeDevices", &self.paths, path_key as Key, "the path", None),
+        ] {
+            for entry in list_at(tree, container, field).into_iter().flat_map(|list| tree.children(list)) {
+                let Some((own, other)) = key(tree, entry).and_then(|own| given.get(&own).map(|other| (own, *other))) else { continue };
+                let (left, right) = (Place::new(tree, entry), Place::new(tree, other));
+                if !kind.is_some_and(|kind| equal(Kind::Struct(kind), left, right, false)) {
+                    let at = report.path(other);
+                    let text = format!("{what} `{}` is given differently at {at}, which reaches this container too", shown(&own));
+                    report.error(entry, text);
+                }
+            }
+        }
+        for device in list_at(tree, container, "volumeDevices").into_iter().flat_map(|list| tree.children(list)) {
+            let Some(name) = tree.get_str(device, "name") else { continue };
+            if let Some(mount) = self.mounted.get(name) {
+                let at = report.path(*mount);
+                report.error(device, format!("the volume `{}` is also mounted at {at}: a volume is a device or a mount", shown(name)));
+            }
         }
     }
 }

@@ -153,30 +153,17 @@ impl<'a> Run<'_, 'a> {
         if is_silence(field, tree, there) { Word::None(Some(there)) } else { Word::Written(there) }
     }
 
+    /// Whether a field of the Pod and one of a preset say the same.
     pub fn equal(&self, field: Option<&'static Field>, there: NodeId, who: usize, member: NodeId) -> bool {
-        let source = self.source(who);
-        match field {
-            Some(field) => {
-                equality::equal(
-                    field.kind,
-                    Place { tree: self.tree(), node: there },
-                    Place { tree: source, node: member },
-                    self.host_network(),
-                ) || (matches!(field.default, Some(_)) && self.both_default(field, there, who, member))
+        let (tree, source) = (self.tree(), self.source(who));
+        match (field, tree.parent(there), source.parent(member)) {
+            (Some(field), Some(owner), Some(above)) => {
+                let (left, right) = (Place { tree, node: there }, Place { tree: source, node: member });
+                let (left_owner, right_owner) = (Place { tree, node: owner }, Place { tree: source, node: above });
+                equality::fields_equal(field, left_owner, left, right_owner, right, self.host_network())
             }
-            None => self.tree().same(there, source, member),
+            _ => tree.same(there, source, member),
         }
-    }
-
-    /// Both say what silence says (`""` and the default itself).
-    fn both_default(&self, field: &'static Field, there: NodeId, who: usize, member: NodeId) -> bool {
-        let Some(owner) = self.tree().parent(there) else { return false };
-        equality::equals_absent(
-            field,
-            Place { tree: self.tree(), node: owner },
-            Place { tree: self.tree(), node: there },
-            self.host_network(),
-        ) && self.equals_absent(field, owner, who, member)
     }
 
     pub fn equals_absent(&self, field: &'static Field, owner: NodeId, who: usize, member: NodeId) -> bool {

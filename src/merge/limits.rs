@@ -253,10 +253,10 @@ impl Run<'_, '_> {
         }
         let Some(there) = there else {
             let without = self.also_without(who, member, left);
-            if source.children(member).any(|child| !without.contains(&child)) {
-                if let Some(node) = self.put_without(who, owner, member, without) {
-                    self.draft.hold_only(node, 0);
-                }
+            if source.children(member).any(|child| !without.contains(&child))
+                && let Some(node) = self.put_without(who, owner, member, without)
+            {
+                self.draft.hold_only(node, 0);
             }
             return;
         };

@@ -110,20 +110,18 @@ impl<'a> Run<'_, 'a> {
     /// winning.
     fn env_from(&mut self, who: usize, container: NodeId, entries: NodeId) {
         let source = self.source(who);
-        let mut index = 0;
+        let mut added = 0;
         for entry in source.children(entries) {
             let key = env_from_key(source, entry);
-            let Some(there) = self.last_with_key(container, "envFrom", |tree, there| env_from_key(tree, there) == key) else {
-                let part = Part::whole(self.fragment(who), entry);
-                self.draft.add_entry(container, "envFrom", index, part, Self::holder(who));
-                index += 1;
-                self.applied(who);
-                continue;
-            };
-            if self.equal_entries(Kind::Struct(TypeId::ENV_FROM_SOURCE), there, who, entry) {
-                self.hold(who, there);
-            } else {
-                self.replace_in_conflict(who, ConflictKind::EnvFrom, there, entry);
+            match self.last_with_key(container, "envFrom", |tree, there| env_from_key(tree, there) == key) {
+                None => {
+                    let part = Part::whole(self.fragment(who), entry);
+                    self.draft.add_entry(container, "envFrom", added, part, Self::holder(who));
+                    added += 1;
+                    self.applied(who);
+                }
+                Some(there) if self.equal_entries(Kind::Struct(TypeId::ENV_FROM_SOURCE), there, who, entry) => self.hold(who, there),
+                Some(there) => self.replace_in_conflict(who, ConflictKind::EnvFrom, there, entry),
             }
         }
     }
@@ -193,7 +191,8 @@ impl<'a> Run<'_, 'a> {
             match (tree.present(there, field.name), source.present(entry, field.name)) {
                 (None, None) => true,
                 (Some(left), Some(right)) => {
-                    equality::equal(field.kind, Place { tree, node: left }, Place { tree: source, node: right }, false)
+                    let (owner, above) = (Place { tree, node: there }, Place { tree: source, node: entry });
+                    equality::fields_equal(field, owner, Place { tree, node: left }, above, Place { tree: source, node: right }, false)
                 }
                 (Some(left), None) => {
                     equality::equals_absent(field, Place { tree: source, node: entry }, Place { tree, node: left }, false)

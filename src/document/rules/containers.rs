@@ -75,11 +75,11 @@ pub(in crate::document) fn mounts(report: &mut Report<'_>, mounts: Option<NodeId
     unique(report, &lists, "the path", path_key);
     if let Some(devices) = devices {
         unique(report, &[devices], "the volume", named("name"));
+        let mounted = lists::index(tree, mounts, named("name"));
         for device in tree.children(devices) {
-            let Some(name) = tree.get_str(device, "name").filter(|name| !name.is_empty()) else { continue };
-            let mounted = mounts.and_then(|mounts| tree.children(mounts).find(|mount| tree.get_str(*mount, "name") == Some(name)));
-            if let Some(mount) = mounted {
-                let at = report.path(mount);
+            let Some(name) = tree.get_str(device, "name") else { continue };
+            if let Some(mount) = mounted.get(name) {
+                let at = report.path(*mount);
                 report.error(device, format!("the volume `{}` is also mounted at {at}: a volume is a device or a mount", shown(name)));
             }
         }
@@ -90,15 +90,13 @@ pub(in crate::document) fn mounts(report: &mut Report<'_>, mounts: Option<NodeId
 /// Warns of paths that lie below others: what is there in the outer volume is hidden.
 fn nested(report: &mut Report<'_>, lists: &[NodeId]) {
     let tree = report.tree;
-    let paths: Vec<(NodeId, String)> =
-        lists.iter().flat_map(|list| tree.children(*list)).filter_map(|entry| Some((entry, path_key(tree, entry)?))).collect();
-    for (entry, path) in &paths {
-        let above = paths.iter().find(|(_, other)| {
-            path.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/') || (other == "/" && !rest.is_empty()))
-        });
-        if let Some((above, _)) = above {
+    let paths = lists::index(tree, lists.iter().copied(), path_key);
+    for entry in lists.iter().flat_map(|list| tree.children(*list)) {
+        let Some(path) = path_key(tree, entry) else { continue };
+        let outer = path.match_indices('/').map(|(end, _)| if end == 0 { "/" } else { &path[..end] }).filter(|outer| *outer != path);
+        if let Some(above) = outer.rev().find_map(|outer| paths.get(outer)) {
             let at = report.path(*above);
-            report.warn(*entry, format!("the path lies below that of {at}, and hides what is there"));
+            report.warn(entry, format!("the path lies below that of {at}, and hides what is there"));
         }
     }
 }

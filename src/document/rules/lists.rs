@@ -52,6 +52,21 @@ pub(in crate::document) fn repeated(
     found
 }
 
+/// Entries by their key; of two with one key, the first.
+pub(in crate::document) fn index(
+    tree: &Tree<'_>,
+    lists: impl IntoIterator<Item = NodeId>,
+    key: impl Fn(&Tree<'_>, NodeId) -> Option<String>,
+) -> BTreeMap<String, NodeId> {
+    let mut index = BTreeMap::new();
+    for entry in lists.into_iter().flat_map(|list| tree.children(list)) {
+        if let Some(key) = key(tree, entry) {
+            index.entry(key).or_insert(entry);
+        }
+    }
+    index
+}
+
 /// The text of a field, where it is there and not empty: the usual key.
 pub(in crate::document) fn named(field: &'static str) -> impl Fn(&Tree<'_>, NodeId) -> Option<String> {
     move |tree, entry| tree.get_str(entry, field).filter(|text| !text.is_empty()).map(str::to_owned)

@@ -83,6 +83,14 @@ fn warnings(report: &mut Report<'_>, node: NodeId) {
     if let Some(mount) = tree.get(node, "automountServiceAccountToken").filter(|mount| tree.view(*mount) == View::Bool(false)) {
         report.warn(mount, "comes too late: the token is mounted before webhooks are asked; state it in the service account or the Pod");
     }
+    let grace = tree.get(node, "terminationGracePeriodSeconds").and_then(|node| tree.int(node));
+    let lists = ["initContainers", "containers"].into_iter().filter_map(|list| list_at(tree, node, list));
+    let hooks = lists.flat_map(|list| tree.children(list)).flat_map(|container| {
+        ["postStart", "preStop"].into_iter().filter_map(move |hook| tree.at(container, &["lifecycle", hook, "sleep", "seconds"]))
+    });
+    for seconds in hooks.filter(|seconds| tree.int(*seconds).is_some_and(|seconds| grace.is_some_and(|grace| seconds > grace.max(1)))) {
+        report.warn(seconds, "is more than the template's terminationGracePeriodSeconds: no API server takes a Pod with both");
+    }
     let servers = tree.at(node, &["dnsConfig", "nameservers"]).map_or(0, |list| tree.count(list));
     if let Some(policy) = tree.get(node, "dnsPolicy").filter(|policy| tree.str(*policy) == Some("None") && servers == 0) {
         report.warn(policy, "None needs a name server, and this template has none: the Pod must have `dnsConfig.nameservers` of its own");

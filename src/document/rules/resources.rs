@@ -1,11 +1,13 @@
 //! Limits and requests.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::lists::list_at;
 use crate::document::names::qualified;
 use crate::document::report::Report;
 use crate::document::shape::Whole;
 use crate::quantity::Quantity;
-use crate::tree::{NodeId, View};
+use crate::tree::{NodeId, Tree, View};
 use crate::yaml::shown;
 
 /// `resources` of a container or of the Pod.
@@ -20,10 +22,11 @@ pub(super) fn requirements(report: &mut Report<'_>, node: NodeId, whole: Whole) 
         report.error_at_key(claims, "belongs to a container: the resources of a Pod have no claims");
     }
     claims(report, node);
+    let stated_limits = by_key(tree, limits);
     for request in requests.into_iter().flat_map(|map| tree.children(map)) {
         let name = tree.key(request);
         let Some(amount) = Quantity::of(tree.view(request)).map(Quantity::round_up_to_milli) else { continue };
-        let stated = limits.and_then(|limits| tree.present(limits, name));
+        let stated = stated_limits.get(name).copied();
         let limit = stated.and_then(|limit| Quantity::of(tree.view(limit))).map(Quantity::round_up_to_milli);
         match limit {
             Some(limit) if !overcommit(name) && amount != limit => {
@@ -48,6 +51,12 @@ pub(super) fn requirements(report: &mut Report<'_>, node: NodeId, whole: Whole) 
             report.error(node, "huge pages need a limit or request of cpu or memory beside them");
         }
     }
+}
+
+/// Members of a map that are not null, by their keys.
+fn by_key<'t>(tree: &'t Tree<'_>, map: Option<NodeId>) -> BTreeMap<&'t str, NodeId> {
+    let members = map.into_iter().flat_map(|map| tree.children(map)).filter(|member| tree.view(*member) != View::Null);
+    members.map(|member| (tree.key(member), member)).collect()
 }
 
 /// A map of quantities by the name of the resource.
@@ -111,14 +120,15 @@ fn overcommit(name: &str) -> bool {
 fn claims(report: &mut Report<'_>, node: NodeId) {
     let tree = report.tree;
     let Some(list) = list_at(tree, node, "claims") else { return };
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut seen: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for entry in tree.children(list) {
         let Some(name) = tree.get_str(entry, "name").filter(|name| !name.is_empty()) else { continue };
         let request = tree.get_str(entry, "request").unwrap_or("");
-        if seen.iter().any(|(other, part)| *other == name && (request.is_empty() || part.is_empty() || *part == request)) {
+        let requests = seen.entry(name).or_default();
+        if requests.contains("") || requests.contains(request) || (request.is_empty() && !requests.is_empty()) {
             report.error(entry, format!("the claim `{}` is already in this list: remove one", shown(name)));
         }
-        seen.push((name, request));
+        requests.insert(request);
     }
 }
 
@@ -127,27 +137,29 @@ pub(super) fn against_pod(report: &mut Report<'_>, spec: NodeId) {
     let tree = report.tree;
     let Some(of_pod) = tree.present(spec, "resources") else { return };
     let containers: Vec<NodeId> = list_at(tree, spec, "containers").into_iter().flat_map(|list| tree.children(list)).collect();
-    let amount = |owner: NodeId, kind: &str, name: &str| {
-        tree.at(owner, &[kind, name]).and_then(|node| Quantity::of(tree.view(node))).map(Quantity::round_up_to_milli)
-    };
-    for limit in tree.present(of_pod, "limits").into_iter().flat_map(|map| tree.children(map)) {
-        let name = tree.key(limit);
-        let Some(most) = amount(of_pod, "limits", name) else { continue };
-        for container in &containers {
-            let Some(node) = tree.at(*container, &["resources", "limits", name]) else { continue };
-            if Quantity::of(tree.view(node)).is_some_and(|own| own.round_up_to_milli() > most) {
-                report.error(node, format!("must not be more than the Pod's own limit of {} in this template", shown(name)));
+    let amount = |node: NodeId| Quantity::of(tree.view(node)).map(Quantity::round_up_to_milli);
+    let (limits, requests) = (by_key(tree, tree.present(of_pod, "limits")), by_key(tree, tree.present(of_pod, "requests")));
+    let mut sums: BTreeMap<&str, Quantity> = BTreeMap::new();
+    for container in containers {
+        let resources = tree.present(container, "resources");
+        let own = |kind: &str| by_key(tree, resources.and_then(|resources| tree.present(resources, kind)));
+        let (own_limits, mut own_requests) = (own("limits"), own("requests"));
+        for (name, limit) in own_limits {
+            if limits.get(name).and_then(|most| amount(*most)).is_some_and(|most| amount(limit).is_some_and(|own| own > most)) {
+                report.error(limit, format!("must not be more than the Pod's own limit of {} in this template", shown(name)));
+            }
+            // A request that is not stated is the limit.
+            own_requests.entry(name).or_insert(limit);
+        }
+        if tree.present(container, "image").is_some() {
+            for (name, request) in own_requests {
+                let sum = sums.entry(name).or_insert(Quantity::ZERO);
+                *sum = sum.add(amount(request).unwrap_or(Quantity::ZERO));
             }
         }
     }
-    for request in tree.present(of_pod, "requests").into_iter().flat_map(|map| tree.children(map)) {
-        let name = tree.key(request);
-        let Some(stated) = amount(of_pod, "requests", name) else { continue };
-        let own = containers.iter().filter(|container| tree.present(**container, "image").is_some()).filter_map(|container| {
-            let resources = tree.present(*container, "resources")?;
-            amount(resources, "requests", name).or_else(|| amount(resources, "limits", name))
-        });
-        if own.fold(Quantity::ZERO, Quantity::add) > stated {
+    for (name, request) in requests {
+        if sums.get(name).is_some_and(|sum| amount(request).is_some_and(|stated| *sum > stated)) {
             report.error(request, "must not be less than what the containers of this template request together");
         }
     }

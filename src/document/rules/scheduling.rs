@@ -1,5 +1,7 @@
 //! Tolerations, affinity, topology spread.
 
+use std::collections::BTreeSet;
+
 use super::lists::list_at;
 use crate::document::fields::none_of;
 use crate::document::names::{Check, dns_subdomain, label_value, qualified};
@@ -51,8 +53,9 @@ pub(super) fn affinity_term(report: &mut Report<'_>, node: NodeId) {
     label_keys(report, node, "matchLabelKeys");
     label_keys(report, node, "mismatchLabelKeys");
     let Some(mismatch) = list_at(tree, node, "mismatchLabelKeys") else { return };
+    let mismatch: BTreeSet<&str> = tree.children(mismatch).filter_map(|key| tree.str(key)).collect();
     for key in list_at(tree, node, "matchLabelKeys").into_iter().flat_map(|list| tree.children(list)) {
-        if tree.str(key).is_some_and(|text| tree.children(mismatch).any(|other| tree.str(other) == Some(text))) {
+        if tree.str(key).is_some_and(|text| mismatch.contains(text)) {
             report.error(key, "is also in mismatchLabelKeys: remove one");
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::document::names::{
     Check, absolute_path, config_key, csi_driver, descending_path, dns_label, dns_subdomain, dns_subdomain_prefix, env_name, header_name,
-    image, ip, local_path, no_backsteps, port_name, qualified, search_domain, sysctl,
+    hosts_with_ports, image, ip, local_path, no_backsteps, port_name, qualified, search_domain, sysctl,
 };
 use crate::document::report::Report;
 use crate::schema::{Field, Zero};
@@ -35,6 +35,8 @@ const TEXTS: &[(&str, &str, Check)] = &[
     ("HostPathVolumeSource", "path", no_backsteps),
     ("KeyToPath", "path", local_path),
     ("NFSVolumeSource", "path", absolute_path),
+    ("PersistentVolumeClaimSpec", "storageClassName", dns_subdomain),
+    ("PersistentVolumeClaimSpec", "volumeAttributesClassName", dns_subdomain),
     ("PodAffinityTerm", "namespaces", dns_label),
     ("PodAffinityTerm", "topologyKey", qualified),
     ("PodCertificateProjection", "certificateChainPath", local_path),
@@ -55,13 +57,20 @@ const TEXTS: &[(&str, &str, Check)] = &[
     ("PodSpec", "runtimeClassName", dns_subdomain),
     ("PodSpec", "serviceAccountName", dns_subdomain),
     ("PodSpec", "subdomain", dns_label),
+    ("QuobyteVolumeSource", "registry", hosts_with_ports),
+    ("ResourceClaim", "name", dns_label),
     ("ResourceClaim", "request", dns_label),
     ("SecretEnvSource", "name", dns_subdomain_prefix),
     ("SecretKeySelector", "key", config_key),
     ("SecretKeySelector", "name", dns_subdomain),
     ("ServiceAccountTokenProjection", "path", local_path),
+    ("StorageOSVolumeSource", "volumeName", dns_label),
+    ("StorageOSVolumeSource", "volumeNamespace", dns_label),
     ("Sysctl", "name", sysctl),
     ("Toleration", "key", qualified),
+    ("TypedLocalObjectReference", "apiGroup", dns_subdomain),
+    ("TypedObjectReference", "apiGroup", dns_subdomain),
+    ("TypedObjectReference", "namespace", dns_label),
     ("Volume", "name", dns_label),
     ("VolumeDevice", "devicePath", no_backsteps),
     ("VolumeDevice", "name", dns_label),
@@ -137,6 +146,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("ImageVolumeSource", "reference"),
     ("PersistentVolumeClaimSpec", "accessModes"),
     ("PodDNSConfigOption", "name"),
+    ("PodSchedulingGroup", "podGroupName"),
     ("ScaleIOVolumeSource", "volumeName"),
     ("SecretEnvSource", "name"),
     ("SecretKeySelector", "name"),

@@ -7,6 +7,7 @@ use crate::document::names::{annotation_key, dns_subdomain};
 use crate::document::report::Report;
 use crate::document::selector::label_map;
 use crate::quantity::Quantity;
+use crate::schema::TypeId;
 use crate::tree::{NodeId, Tree, View};
 
 fn is_set(tree: &Tree<'_>, node: NodeId, field: &str) -> bool {
@@ -148,8 +149,8 @@ pub(super) fn claim_template(report: &mut Report<'_>, node: NodeId) {
         match tree.key(member) {
             "labels" => label_map(report, member),
             "annotations" => annotation_map(report, member),
-            // Unknown fields were named already.
-            key if crate::schema::TypeId::OBJECT_META.get().field(key).is_some() => {
+            // Unknown fields were named already, and zero values are as good as absent.
+            key if TypeId::OBJECT_META.get().field(key).is_some() && !matches!(tree.view(member), View::String("") | View::Int(0)) => {
                 report.error_at_key(member, "the template of a claim takes labels and annotations only");
             }
             _ => {}
@@ -183,12 +184,6 @@ pub(super) fn claim(report: &mut Report<'_>, node: NodeId) {
         if alone && tree.children(modes).any(|mode| tree.str(mode) != Some("ReadWriteOncePod")) {
             report.error(modes, "ReadWriteOncePod does not go with other access modes");
         }
-    }
-    let class = tree.get(node, "storageClassName");
-    if let Some((class, wrong)) =
-        class.and_then(|class| Some((class, tree.str(class).filter(|text| !text.is_empty()).and_then(dns_subdomain)?)))
-    {
-        report.error(class, wrong);
     }
     let (source, reference) = (tree.present(node, "dataSource"), tree.present(node, "dataSourceRef"));
     for of in source.into_iter().chain(reference) {

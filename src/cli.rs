@@ -1,0 +1,211 @@
+//! The command line: `serve` and what works without a cluster.
+//!
+//! [`run`] reads the arguments and does what they say. Every command that is not `serve` gives a [`Done`]: what goes to standard output, what
+//! to standard error, and whether there were problems. Exit status 0: fine; 1: problems found, the output is complete; 2: usage, or something
+//! can't be read.
+
+pub mod args;
+pub mod check;
+pub mod describe;
+pub mod edit;
+pub mod explain;
+pub mod inject;
+pub mod json;
+pub mod lines;
+pub mod manifest;
+pub mod output;
+pub mod overlap;
+pub mod patching;
+pub mod presets;
+pub mod render;
+pub mod source;
+pub mod spans;
+pub mod treat;
+pub mod verdict;
+pub mod workload;
+
+use std::ffi::OsString;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
+
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use self::source::Fault;
+use crate::server::{self, args::ServeArgs};
+
+/// Grafts presets and sidecars onto Kubernetes Pods.
+#[derive(Debug, Parser)]
+#[command(name = "podgraft", version, about, long_about = None, after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: What,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// Run the webhook; without any flag on this machine, with presets from policies/
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Box<ServeArgs>),
+    #[command(after_help = INJECT_EXAMPLES)]
+    Inject(inject::InjectArgs),
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(explain::ExplainArgs),
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(check::CheckArgs),
+    /// Write the completions for a shell to standard output
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  podgraft serve                                  the webhook, on this machine
+  podgraft inject -f deployment.yaml              the Deployment with the presets of policies/ in it
+  podgraft explain -f deployment.yaml             which preset does what, and why not
+  podgraft check policies/                        every problem of the presets
+
+Exit status: 0 fine; 1 problems found, the output is complete; 2 usage, or something cannot be read.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  podgraft serve                                  presets of policies/, https://127.0.0.1:8443
+  podgraft serve --presets /etc/podgraft/presets --tls-cert tls.crt --tls-key tls.key";
+
+const INJECT_EXAMPLES: &str = "\
+Examples:
+  podgraft inject -f deployment.yaml | kubectl apply -f -
+  helm template web ./chart | podgraft inject -f - -n shop --namespace-labels team=web
+  podgraft inject -f manifests/ -o diff           what would change, and which preset adds it
+  podgraft inject -f cronjob.yaml -o patch        the JSON Patch
+  podgraft inject -f pod.yaml --fail-on-conflict > /dev/null
+
+Exit status: 0 fine; 1 a preset is bad, a Pod is rejected or cannot be read, or with --fail-on-conflict a
+conflict (those of presets in Shadow mode aside), the output is complete; 2 usage, or something cannot be read.";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  podgraft explain -f deployment.yaml
+  podgraft explain -f deployment.yaml -o json | jq '.[].presets[] | select(.became == \"inConflict\")'
+
+-o json is a list with one object for each Pod or Pod template:
+  file, line, kind, namespace, name
+  outcome     changed | unchanged | rejected | unreadable
+  skipped     why the Pod is left alone, where it is: ExemptNamespace, MirrorPod, Excluded, NoMatch
+  presets     in merge order: {preset, became, added, selector, namespaceSelector, conflicts, stoppedBy,
+              operations}
+              became: applied | shadow | notSelected | excluded | inConflict | stopped | nothing | skipped
+              selector, namespaceSelector: the terms that do not hold
+              conflicts: {path, holder, kind, policy}
+  resources   {before, after}, each {requests, limits, qosClass}
+  warnings, error
+
+Exit status: 0 fine; 1 a preset is bad, a Pod is rejected or cannot be read; 2 usage, or something cannot be read.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  podgraft check policies/
+  podgraft check --strict policies/ team.yaml     for CI: warnings count, too
+
+-o json is one object: {presets, errors, warnings, problems}, where presets is the number of good ones and
+problems a list of {severity, file, line, column, path, text}.
+
+Exit status: 0 fine; 1 errors, with --strict also warnings; 2 usage, or something cannot be read.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(podgraft completions bash)
+  podgraft completions zsh > ~/.zfunc/_podgraft";
+
+/// What a command made.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// For standard output.
+    pub output: String,
+    /// For standard error, a line each.
+    pub notes: Vec<String>,
+    /// Whether problems were found: exit status 1.
+    pub problems: bool,
+}
+
+/// What standard output is.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    /// Whether it may have colours: a terminal, and neither `NO_COLOR` (no-color.org) nor `TERM=dumb`.
+    pub colour: bool,
+}
+
+impl Terminal {
+    fn here() -> Terminal {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Terminal { colour: std::io::stdout().is_terminal() && !refused && !dumb }
+    }
+}
+
+/// The command line as clap has it, under the name that the program was called by: installed as `kubectl-podgraft` it is a kubectl plugin.
+#[must_use]
+pub fn command(program: &Path) -> Command {
+    let plugin = program.file_stem().is_some_and(|name| name == "kubectl-podgraft");
+    if plugin { renamed(Cli::command()).bin_name("kubectl podgraft") } else { Cli::command() }
+}
+
+/// The same examples for the plugin.
+fn renamed(command: Command) -> Command {
+    let help = command.get_after_help().map(|help| help.to_string().replace("podgraft ", "kubectl podgraft "));
+    let command = match help {
+        Some(help) => command.after_help(help),
+        None => command,
+    };
+    command.mut_subcommands(renamed)
+}
+
+/// Reads the arguments, the program's name first, and does what they say. Gives the exit status.
+///
+/// # Errors
+/// Where something can't be read, and what `serve` says.
+pub fn run(arguments: Vec<OsString>) -> anyhow::Result<u8> {
+    let program = arguments.first().cloned().unwrap_or_default();
+    let matches = match command(Path::new(&program)).try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(message) => {
+            // Nobody who closed the pipe wants to hear about it.
+            let _ = message.print();
+            return Ok(if message.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let done = match Cli::from_arg_matches(&matches)?.command {
+        What::Serve(args) => return Ok(server::run(*args)?),
+        What::Inject(args) => inject::run(&args, Terminal::here())?,
+        What::Explain(args) => explain::run(&args)?,
+        What::Check(args) => check::run(&args)?,
+        What::Completions { shell } => completions(shell, Path::new(&program)),
+    };
+    write(&done)?;
+    Ok(u8::from(done.problems))
+}
+
+fn completions(shell: clap_complete::Shell, program: &Path) -> Done {
+    let mut command = command(program);
+    let name = if command.get_bin_name() == Some("kubectl podgraft") { "kubectl-podgraft" } else { "podgraft" };
+    let mut output = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut output);
+    Done { output: String::from_utf8_lossy(&output).into_owned(), ..Done::default() }
+}
+
+fn write(done: &Done) -> Result<(), Fault> {
+    let notes: String = done.notes.iter().map(|note| format!("{note}\n")).collect();
+    // Without a standard error there is nobody to tell.
+    let _ = std::io::stderr().lock().write_all(notes.as_bytes());
+    let mut out = std::io::stdout().lock();
+    match out.write_all(done.output.as_bytes()).and_then(|()| out.flush()) {
+        // The reader has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(Fault::Output),
+    }
+}

@@ -1,0 +1,72 @@
+//! The flags of `inject`, `explain` and `check`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Which presets there are, and for whom.
+#[derive(Args, Clone, Debug)]
+pub struct PresetArgs {
+    /// A directory with presets; may be given several times
+    #[arg(long, value_name = "DIR", env = "PODGRAFT_PRESETS", value_delimiter = ',', default_value = "policies/")]
+    pub presets: Vec<PathBuf>,
+    #[command(flatten)]
+    pub names: NameArgs,
+    /// Labels of the namespaces of all Pods, as K=V; kubernetes.io/metadata.name need not be given
+    #[arg(long, value_name = "K=V,...", env = "PODGRAFT_NAMESPACE_LABELS", value_delimiter = ',', value_parser = label)]
+    pub namespace_labels: Vec<(String, String)>,
+    /// Namespaces whose Pods are left alone
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        env = "PODGRAFT_EXEMPT_NAMESPACES",
+        value_delimiter = ',',
+        default_values = ["kube-system", "kube-public", "kube-node-lease", "podgraft"]
+    )]
+    pub exempt_namespaces: Vec<String>,
+}
+
+/// What stands in for names that are not given.
+#[derive(Args, Clone, Debug)]
+pub struct NameArgs {
+    /// The namespace of Pods and presets that name none
+    #[arg(long, short = 'n', value_name = "NAME", default_value = "default")]
+    pub namespace: String,
+}
+
+/// The manifests to read.
+#[derive(Args, Clone, Debug)]
+pub struct FileArgs {
+    /// A manifest: a file, a directory (its *.yaml, *.yml and *.json), or - for standard input; may be given several times
+    #[arg(long = "filename", short = 'f', value_name = "FILE|DIR|-", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// How `inject` writes what it made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InjectOutput {
+    /// The files with the presets in them; what was not changed stays byte for byte, JSON stays JSON
+    Yaml,
+    /// The document as JSON, several as a List
+    Json,
+    /// A unified diff, and which preset added what
+    Diff,
+    /// The JSON Patch of the document; of several, one JSON object a line
+    Patch,
+}
+
+/// How `explain` and `check` report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportOutput {
+    /// For people
+    Text,
+    /// For programs; the fields are stable
+    Json,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a label is written KEY=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,175 @@
+//! `podgraft explain`: what each preset does to each Pod, and why not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Done;
+use super::args::{FileArgs, PresetArgs, ReportOutput};
+use super::presets;
+use super::source::Fault;
+use super::treat::{self, Treated};
+use super::verdict::{Said, verdicts};
+use crate::admit::Outcome;
+use crate::graft::Grafted;
+use crate::report::conflict_line;
+use crate::resources::{Effective, effective};
+use crate::tree::{self, NodeId};
+
+/// Say for each Pod and preset what is added, or why not, without a cluster
+///
+/// For every Pod and Pod template: each preset that exists for its namespace, in the order in which they are merged, with what it adds,
+/// the terms of its selectors that do not hold, or its conflicts; and what the Pod takes and its QoS class, before and after. The requests
+/// of a Pod are those of its containers and native sidecars together, or of the init container that takes most.
+#[derive(Args, Clone, Debug)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// How to report
+    #[arg(long, short, value_enum, default_value_t = ReportOutput::Text)]
+    pub output: ReportOutput,
+    #[command(flatten)]
+    pub presets: PresetArgs,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Explained {
+    file: String,
+    line: usize,
+    kind: String,
+    namespace: String,
+    name: String,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<String>,
+    presets: Vec<Said>,
+    resources: Taken,
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Taken {
+    before: Total,
+    after: Total,
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Total {
+    requests: BTreeMap<String, String>,
+    limits: BTreeMap<String, String>,
+    qos_class: &'static str,
+}
+
+/// Does it.
+///
+/// # Errors
+/// Where a file or directory can't be read.
+pub fn run(args: &ExplainArgs) -> Result<Done, Fault> {
+    let ExplainArgs { files, output, presets: preset_args } = args;
+    let loaded = presets::load(preset_args)?;
+    let files = treat::files(&files.files, preset_args, &loaded.set)?;
+    let mut done = Done { problems: loaded.refused, notes: loaded.notes, ..Done::default() };
+    let mut explained = Vec::new();
+    for file in &files {
+        for (document, treated) in file.manifest.documents.iter().zip(&file.documents) {
+            for one in &treated.workloads {
+                done.problems |= one.failed();
+                let said = verdicts(one, &loaded.set, &treat::namespace_labels(&preset_args.namespace_labels, &one.workload.namespace));
+                explained.push(explain(&file.manifest.source.name, document.line, one, said));
+            }
+        }
+    }
+    done.output = match output {
+        ReportOutput::Json => serde_json::to_string_pretty(&explained).unwrap_or_default() + "\n",
+        ReportOutput::Text if explained.is_empty() => "no Pod and no Pod template here\n".to_owned(),
+        ReportOutput::Text => explained.iter().map(text).collect::<Vec<_>>().join("\n"),
+    };
+    Ok(done)
+}
+
+fn explain(file: &str, line: usize, treated: &Treated, presets: Vec<Said>) -> Explained {
+    let workload = &treated.workload;
+    let grafted = treated.result.as_ref().ok();
+    let mut warnings = workload.warnings.clone();
+    warnings.extend(grafted.into_iter().flat_map(other_warnings));
+    Explained {
+        file: file.to_owned(),
+        line,
+        kind: workload.kind.clone(),
+        namespace: workload.namespace.clone(),
+        name: workload.name.clone(),
+        outcome: match grafted.map(|grafted| grafted.outcome) {
+            Some(Outcome::Mutated) => "changed",
+            Some(Outcome::Unchanged) => "unchanged",
+            Some(Outcome::Rejected) => "rejected",
+            None => "unreadable",
+        },
+        skipped: grafted.and_then(|grafted| grafted.skipped).map(|skip| skip.word().to_owned()),
+        presets,
+        resources: Taken { before: total(&treated.pods[0]), after: total(&treated.pods[1]) },
+        warnings,
+        error: treated.result.as_ref().err().cloned().or_else(|| grafted.and_then(|grafted| grafted.message.clone())),
+    }
+}
+
+/// The warnings that are not about conflicts, which stand with their presets.
+fn other_warnings(grafted: &Grafted) -> Vec<String> {
+    let about: Vec<String> =
+        grafted.conflicts.iter().flat_map(|conflict| [conflict_line(conflict, true), conflict_line(conflict, false)]).collect();
+    grafted.warnings.iter().filter(|warning| !about.contains(warning)).cloned().collect()
+}
+
+fn total(pod: &str) -> Total {
+    let Ok(tree) = tree::parse(pod) else { return Total::default() };
+    let Some(spec) = tree.present(NodeId::ROOT, "spec") else { return Total::default() };
+    let Effective { requests, limits, qos } = effective(&tree, spec);
+    let shown = |all: BTreeMap<String, crate::quantity::Quantity>| all.into_iter().map(|(name, value)| (name, value.to_string())).collect();
+    Total { requests: shown(requests), limits: shown(limits), qos_class: qos.as_str() }
+}
+
+fn text(explained: &Explained) -> String {
+    let Explained { file, line, kind, namespace, name, skipped, presets, resources, warnings, error, outcome } = explained;
+    let mut out = format!("{kind} {namespace}/{name} ({file}:{line}): {outcome}");
+    if let Some(skipped) = skipped {
+        let _ = write!(out, ", {skipped}");
+    }
+    out.push('\n');
+    if let Some(error) = error {
+        let _ = writeln!(out, "  error: {error}");
+    }
+    if presets.is_empty() {
+        out.push_str("  no preset exists for this namespace\n");
+    }
+    for said in presets {
+        let _ = writeln!(out, "  {}: {}", said.preset, said.sentence());
+        for conflict in &said.conflicts {
+            let _ = writeln!(out, "      {}", conflict.sentence());
+        }
+    }
+    let (before, after) = (&resources.before, &resources.after);
+    for (what, before, after) in [("requests", &before.requests, &after.requests), ("limits", &before.limits, &after.limits)] {
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let each = names.iter().map(|name| {
+            let value = |of: &BTreeMap<String, String>| of.get(*name).cloned().unwrap_or_else(|| "none".to_owned());
+            let (before, after) = (value(before), value(after));
+            if before == after { format!("{name} {after}") } else { format!("{name} {before} -> {after}") }
+        });
+        let each: Vec<String> = each.collect();
+        let _ = writeln!(out, "  {what}: {}", if each.is_empty() { "none".to_owned() } else { each.join(", ") });
+    }
+    if before.qos_class == after.qos_class {
+        let _ = writeln!(out, "  QoS class: {}", after.qos_class);
+    } else {
+        let _ = writeln!(out, "  QoS class: {} -> {}", before.qos_class, after.qos_class);
+    }
+    for warning in warnings {
+        let _ = writeln!(out, "  warning: {warning}");
+    }
+    out
+}

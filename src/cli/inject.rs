@@ -1,0 +1,66 @@
+//! `podgraft inject`: manifests with the presets in them.
+
+use clap::Args;
+
+use super::args::{FileArgs, InjectOutput, PresetArgs};
+use super::output;
+use super::presets;
+use super::source::Fault;
+use super::treat::{self, TreatedFile};
+use super::{Done, Terminal};
+
+/// Put presets into manifests, without a cluster
+///
+/// Reads Pods and everything with a Pod template (Deployment, ReplicaSet, StatefulSet, DaemonSet, ReplicationController, Job, CronJob,
+/// PodTemplate, List), several documents, YAML and JSON, and writes what the Pods will be. Comments and other kinds stay as they are.
+/// Fields that the API server would fill in are not written. Labels that a controller sets on its Pods count for selectors; where only the
+/// controller knows the value (a hash, a UID), the label counts as having some value: `podgraft-unknown`.
+#[derive(Args, Clone, Debug)]
+pub struct InjectArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// What to write
+    #[arg(long, short, value_enum, default_value_t = InjectOutput::Yaml)]
+    pub output: InjectOutput,
+    /// Exit with status 1 if a preset is in conflict with a Pod or with another preset
+    #[arg(long)]
+    pub fail_on_conflict: bool,
+    #[command(flatten)]
+    pub presets: PresetArgs,
+}
+
+/// Does it.
+///
+/// # Errors
+/// Where a file or directory can't be read.
+pub fn run(args: &InjectArgs, terminal: Terminal) -> Result<Done, Fault> {
+    let InjectArgs { files, output: format, fail_on_conflict, presets: preset_args } = args;
+    let loaded = presets::load(preset_args)?;
+    let files = treat::files(&files.files, preset_args, &loaded.set)?;
+    let mut done = Done { problems: loaded.refused, notes: loaded.notes, ..Done::default() };
+    for file in &files {
+        notes(file, &mut done);
+        let treated = || file.documents.iter().flat_map(|document| &document.workloads);
+        done.problems |= treated().any(treat::Treated::failed);
+        done.problems |= *fail_on_conflict && treated().any(|treated| treated.conflicts().next().is_some());
+    }
+    done.output = match format {
+        InjectOutput::Yaml => output::yaml(&files),
+        InjectOutput::Json => output::json(&files),
+        InjectOutput::Diff => output::diff(&files, terminal.colour),
+        InjectOutput::Patch => output::patch(&files),
+    };
+    Ok(done)
+}
+
+fn notes(file: &TreatedFile, done: &mut Done) {
+    for document in &file.documents {
+        for treated in &document.workloads {
+            done.notes.extend(treated.notes());
+        }
+        if document.rewritten {
+            let [kind, namespace, name] = &document.names;
+            done.notes.push(format!("warning: {kind} {namespace}/{name}: the document was written anew, its comments are lost"));
+        }
+    }
+}

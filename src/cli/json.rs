@@ -1,0 +1,71 @@
+//! JSON text: pretty where it is for people, and in the style of a file where it goes back there.
+
+use crate::tree::{NodeId, Tree, View, write_json_string};
+
+/// A document written anew in the style of the text that it was read from: on one line, or with that text's indentation.
+#[must_use]
+pub fn rewrite(text: &str, after: &Tree<'_>) -> String {
+    let mut out = String::new();
+    if !text.contains('\n') {
+        after.write(NodeId::ROOT, &mut out);
+        return out;
+    }
+    let second = text.split('\n').nth(1).unwrap_or_default();
+    let indent = &second[..second.len() - second.trim_start_matches([' ', '\t']).len()];
+    pretty(after, NodeId::ROOT, indent, &mut out);
+    if text.contains("\r\n") { out.replace('\n', "\r\n") } else { out }
+}
+
+/// Appends a node with a member or entry a line, each deeper by `indent`.
+pub fn pretty(tree: &Tree<'_>, node: NodeId, indent: &str, out: &mut String) {
+    write(tree, node, indent, 0, out);
+}
+
+fn write(tree: &Tree<'_>, node: NodeId, indent: &str, depth: usize, out: &mut String) {
+    let (object, brackets) = match tree.view(node) {
+        View::Object => (true, ['{', '}']),
+        View::List => (false, ['[', ']']),
+        _ => return tree.write(node, out),
+    };
+    out.push(brackets[0]);
+    let mut any = false;
+    for child in tree.children(node) {
+        out.push_str(if any { ",\n" } else { "\n" });
+        any = true;
+        out.push_str(&indent.repeat(depth + 1));
+        if object {
+            write_json_string(tree.key(child), out);
+            out.push_str(": ");
+        }
+        write(tree, child, indent, depth + 1, out);
+    }
+    if any {
+        out.push('\n');
+        out.push_str(&indent.repeat(depth));
+    }
+    out.push(brackets[1]);
+}
+
+/// A string in quotes.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let mut out = String::new();
+    write_json_string(text, &mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_keeps_its_style() {
+        for text in [
+            "{\"a\":[1,{\"b\":null}],\"c\":{}}",
+            "{\n  \"a\": [\n    1,\n    {\n      \"b\": null\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}",
+            "{\r\n\t\"a\": 1\r\n}",
+        ] {
+            assert_eq!(rewrite(text, &crate::tree::parse(text).unwrap()), text);
+        }
+    }
+}

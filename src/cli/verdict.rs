@@ -1,0 +1,159 @@
+//! What is said of one preset and one Pod.
+
+use serde::Serialize;
+
+use super::treat::Treated;
+use crate::conflict::{Conflict, Holder};
+use crate::graft::Fate;
+use crate::preset::{Preset, PresetSet};
+use crate::selector::Selector;
+
+/// What became of a preset at a Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Became {
+    /// It is applied.
+    Applied,
+    /// It would be, but is in Shadow mode.
+    Shadow,
+    /// A selector does not match.
+    NotSelected,
+    /// The Pod asks to be left alone.
+    Excluded,
+    /// Its own conflicts stopped it.
+    InConflict,
+    /// The conflict of another preset stopped it.
+    Stopped,
+    /// Nothing of it could be applied.
+    Nothing,
+    /// The Pod is left alone before presets are asked.
+    Skipped,
+}
+
+/// One conflict, for people and programs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Met {
+    path: String,
+    holder: String,
+    kind: &'static str,
+    policy: &'static str,
+}
+
+impl Met {
+    fn of(conflict: &Conflict) -> Met {
+        let holder = match &conflict.holder {
+            Holder::Pod => "Pod".to_owned(),
+            Holder::Preset(record) => record.clone(),
+        };
+        Met { path: conflict.path.clone(), holder, kind: conflict.kind.word(), policy: conflict.policy.word() }
+    }
+
+    /// `conflict: env /spec/containers/web/env/A is held by the Pod (conflictPolicy Abort)`
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let holder = if self.holder == "Pod" { "the Pod" } else { &self.holder };
+        format!("conflict: {} {} is held by {holder} (conflictPolicy {})", self.kind, self.path, self.policy)
+    }
+}
+
+/// A preset and what became of it at one Pod.
+#[derive(Clone, Debug, Serialize)]
+pub struct Said {
+    /// The record's key suffix.
+    pub preset: String,
+    /// What became of it.
+    pub became: Became,
+    /// What it added.
+    pub added: Vec<String>,
+    /// Terms of its selector that do not hold.
+    pub selector: Vec<String>,
+    /// Terms of its namespaceSelector that do not hold.
+    #[serde(rename = "namespaceSelector")]
+    pub namespace_selector: Vec<String>,
+    /// Its conflicts.
+    pub conflicts: Vec<Met>,
+    /// The presets whose conflicts stopped it.
+    #[serde(rename = "stoppedBy", skip_serializing_if = "Vec::is_empty")]
+    pub stopped_by: Vec<String>,
+    /// In Shadow mode: how many operations it would add.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operations: Option<usize>,
+}
+
+impl Said {
+    /// What became of it, for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let added = if self.added.is_empty() { "nothing, all of it was there".to_owned() } else { self.added.join(", ") };
+        match self.became {
+            Became::Applied => format!("applied: {added}"),
+            Became::Shadow => format!("in Shadow mode, would add {} operations", self.operations.unwrap_or_default()),
+            Became::Skipped => "not asked: the Pod is left alone".to_owned(),
+            Became::NotSelected if self.namespace_selector.is_empty() => {
+                format!("not selected: the Pod's labels do not satisfy {}", self.selector.join(", "))
+            }
+            Became::NotSelected => format!("not selected: the namespace's labels do not satisfy {}", self.namespace_selector.join(", ")),
+            Became::Excluded => "excluded by an annotation of the Pod".to_owned(),
+            Became::InConflict => "left out, because it is in conflict".to_owned(),
+            Became::Stopped if self.stopped_by.is_empty() => "left out with all others".to_owned(),
+            Became::Stopped => format!("left out, because of a conflict of {}", self.stopped_by.join(", ")),
+            Became::Nothing => "not applied: nothing of it has a place in this Pod".to_owned(),
+        }
+    }
+}
+
+/// Says it of every preset that exists for the Pod's namespace, in merge order.
+#[must_use]
+pub fn verdicts(treated: &Treated, presets: &PresetSet, namespace_labels: &[(String, String)]) -> Vec<Said> {
+    let Ok(grafted) = &treated.result else { return Vec::new() };
+    let namespace = &treated.workload.namespace;
+    let mut said = Vec::new();
+    for verdict in &grafted.fates {
+        let Some(preset) = find(presets, &verdict.record, namespace) else { continue };
+        let mut one = Said {
+            preset: verdict.record.clone(),
+            became: Became::Applied,
+            added: treated.added.get(&verdict.record).cloned().unwrap_or_default(),
+            selector: Vec::new(),
+            namespace_selector: Vec::new(),
+            conflicts: grafted.conflicts.iter().filter(|conflict| conflict.preset == verdict.record).map(Met::of).collect(),
+            stopped_by: Vec::new(),
+            operations: None,
+        };
+        one.became = match &verdict.fate {
+            Fate::Applied => Became::Applied,
+            Fate::Excluded => Became::Excluded,
+            Fate::Nothing => Became::Nothing,
+            Fate::LeftOut => Became::InConflict,
+            Fate::Stopped { by } => {
+                one.stopped_by.clone_from(by);
+                Became::Stopped
+            }
+            Fate::Shadow { operations } => {
+                one.operations = Some(*operations);
+                Became::Shadow
+            }
+            Fate::Skipped => Became::Skipped,
+            Fate::NamespaceSelector | Fate::Selector => {
+                one.selector = failing(&preset.spec().selector, &grafted.labels);
+                let selector = preset.spec().namespace_selector.as_ref();
+                one.namespace_selector = selector.map(|selector| failing(selector, namespace_labels)).unwrap_or_default();
+                Became::NotSelected
+            }
+        };
+        said.push(one);
+    }
+    said
+}
+
+fn failing(selector: &Selector, labels: &[(String, String)]) -> Vec<String> {
+    selector.failing(labels).map(ToString::to_string).collect()
+}
+
+fn find<'s>(presets: &'s PresetSet, record: &str, namespace: &str) -> Option<&'s Preset> {
+    let here = |preset: &&std::sync::Arc<Preset>| match &preset.spec().key.scope {
+        crate::preset::Scope::Cluster => true,
+        crate::preset::Scope::Namespace(own) => own == namespace,
+    };
+    presets.presets().iter().filter(here).find(|preset| preset.record() == record).map(AsRef::as_ref)
+}

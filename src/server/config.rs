@@ -1,0 +1,294 @@
+//! What `serve` runs with: flags, environment and defaults settled before a port is bound.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::{Address, CertificateArgs, Certs, Kube, LimitArgs, ListenArgs, LogArgs, LogFormat, LogLevel, ServeArgs};
+
+/// Where kubelet writes the namespace of a Pod's service account (Kubernetes documentation, "Accessing the Kubernetes API from a Pod").
+const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// Namespaces that are exempt where `--exempt-namespaces` does not say otherwise, besides Podgraft's own.
+const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+/// Directory of presets where `--presets` names none.
+const DEFAULT_PRESETS: &str = "policies";
+
+/// Something that the person who started `serve` has to put right: one sentence, exit status 2.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// What the process finds around it.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Whether it runs in a cluster: `KUBERNETES_SERVICE_HOST` is set.
+    pub in_cluster: bool,
+    /// The namespace of the service account, where there is one.
+    pub namespace: Option<String>,
+}
+
+impl Surroundings {
+    /// Looks at the process's environment and at the service account's files.
+    #[must_use]
+    pub fn of_process() -> Surroundings {
+        let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
+        let namespace = if in_cluster { std::fs::read_to_string(SERVICE_ACCOUNT_NAMESPACE).ok() } else { None };
+        Surroundings { in_cluster, namespace: namespace.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()) }
+    }
+}
+
+/// Which certificate is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// Made in memory.
+    Ephemeral,
+    /// Read from two files.
+    Files {
+        /// The chain, PEM.
+        cert: PathBuf,
+        /// The key, PEM.
+        key: PathBuf,
+    },
+}
+
+/// Limits of a listener and its connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once; past it the listener waits.
+    pub connections: usize,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// For a request's header, from its first byte.
+    pub header: Duration,
+    /// For a request's body.
+    pub body: Duration,
+    /// For a connection without a request.
+    pub idle: Duration,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Reviews at once; past it they are shed.
+    pub reviews: usize,
+    /// For one review once its body is there.
+    pub review: Duration,
+}
+
+/// Everything that `serve` runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Directories of presets.
+    pub directories: Vec<PathBuf>,
+    /// Namespace of presets that name none.
+    pub default_namespace: String,
+    /// Podgraft's own namespace.
+    pub namespace: String,
+    /// Namespaces whose Pods are left alone.
+    pub exempt: Vec<String>,
+    /// Where the webhook listens.
+    pub listen: Address,
+    /// Where the admin port listens.
+    pub admin: Address,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+    /// Which certificate is shown.
+    pub certificate: Certificate,
+    /// Limits of the webhook.
+    pub limits: Limits,
+    /// Between SIGTERM and the end of accepting.
+    pub shutdown_delay: Duration,
+    /// After that, for requests still being answered.
+    pub drain: Duration,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Least severe lines that are logged.
+    pub log_level: LogLevel,
+    /// Whether to greet a person: outside a cluster, with a log for people.
+    pub banner: bool,
+}
+
+impl Config {
+    /// Settles the flags.
+    ///
+    /// # Errors
+    /// What does not go together or cannot be, in one sentence.
+    pub fn settle(args: ServeArgs, surroundings: &Surroundings) -> Result<Config, UsageError> {
+        let ServeArgs { presets, default_namespace, namespace, exempt_namespaces, kube, listen, certificate, limits, log } = args;
+        let ListenArgs { listen, admin, http2 } = listen;
+        let LogArgs { log_format, log_level } = log;
+        let in_cluster = surroundings.in_cluster;
+        let namespace = namespace.or_else(|| surroundings.namespace.clone()).unwrap_or_else(|| "podgraft".to_owned());
+        named("--namespace", &namespace)?;
+        named("--default-namespace", &default_namespace)?;
+        let exempt: Vec<String> = match exempt_namespaces {
+            Some(names) => names.into_iter().filter(|name| !name.is_empty()).collect(),
+            None => SYSTEM_NAMESPACES.iter().map(|name| (*name).to_owned()).chain([namespace.clone()]).collect(),
+        };
+        for name in &exempt {
+            named("--exempt-namespaces", name)?;
+        }
+        let address = |given: Option<Address>, port: u16| {
+            given.unwrap_or(if in_cluster { Address::All(port) } else { Address::One(([127, 0, 0, 1], port).into()) })
+        };
+        Ok(Config {
+            directories: directories(presets, in_cluster && kube == Kube::Auto),
+            default_namespace,
+            namespace,
+            exempt,
+            listen: address(listen, 8443),
+            admin: address(admin, 8080),
+            http2,
+            certificate: settle_certificate(certificate)?,
+            shutdown_delay: limits.shutdown_delay.unwrap_or(Duration::from_secs(if in_cluster { 15 } else { 0 })),
+            drain: limits.drain_timeout,
+            limits: settle_limits(&limits)?,
+            log_format,
+            log_level,
+            banner: !in_cluster && log_format == LogFormat::Text,
+        })
+    }
+}
+
+/// In a cluster other stores may hold the presets, so the default directory need not be there.
+fn directories(given: Vec<PathBuf>, optional: bool) -> Vec<PathBuf> {
+    let given: Vec<PathBuf> = given.into_iter().filter(|path| !path.as_os_str().is_empty()).collect();
+    if !given.is_empty() {
+        return given;
+    }
+    if optional && !Path::new(DEFAULT_PRESETS).exists() { Vec::new() } else { vec![PathBuf::from(DEFAULT_PRESETS)] }
+}
+
+fn settle_certificate(args: CertificateArgs) -> Result<Certificate, UsageError> {
+    let CertificateArgs { certs, tls_cert, tls_key } = args;
+    match (certs, tls_cert, tls_key) {
+        (Some(Certs::Files) | None, Some(cert), Some(key)) => Ok(Certificate::Files { cert, key }),
+        (Some(Certs::Ephemeral) | None, None, None) => Ok(Certificate::Ephemeral),
+        (Some(Certs::Ephemeral), _, _) => {
+            Err(UsageError("--certs ephemeral takes no --tls-cert and no --tls-key: leave them out, or use --certs files".to_owned()))
+        }
+        (_, None, _) => Err(UsageError("--certs files needs --tls-cert FILE, the certificate chain".to_owned())),
+        (_, _, None) => Err(UsageError("--certs files needs --tls-key FILE, the private key".to_owned())),
+    }
+}
+
+fn settle_limits(args: &LimitArgs) -> Result<Limits, UsageError> {
+    for (flag, value) in [("--max-body", args.max_body), ("--max-reviews", args.max_reviews), ("--max-connections", args.max_connections)] {
+        if value == 0 {
+            return Err(UsageError(format!("{flag} must be at least 1, else nothing would ever be answered")));
+        }
+    }
+    for (flag, value) in [
+        ("--handshake-timeout", args.handshake_timeout),
+        ("--header-timeout", args.header_timeout),
+        ("--body-timeout", args.body_timeout),
+        ("--idle-timeout", args.idle_timeout),
+        ("--review-timeout", args.review_timeout),
+    ] {
+        if value.is_zero() {
+            return Err(UsageError(format!("{flag} must be longer than 0s, else nothing would ever be answered")));
+        }
+        longest(flag, value)?;
+    }
+    longest("--drain-timeout", args.drain_timeout)?;
+    longest("--shutdown-delay", args.shutdown_delay.unwrap_or_default())?;
+    Ok(Limits {
+        connections: args.max_connections.min(tokio::sync::Semaphore::MAX_PERMITS).min(u32::MAX as usize),
+        handshake: args.handshake_timeout,
+        header: args.header_timeout,
+        body: args.body_timeout,
+        idle: args.idle_timeout,
+        body_bytes: args.max_body,
+        reviews: args.max_reviews,
+        review: args.review_timeout,
+    })
+}
+
+/// Past a day a deadline is none, and clocks would have to be asked whether they can count so far.
+fn longest(flag: &str, value: Duration) -> Result<(), UsageError> {
+    if value <= Duration::from_secs(24 * 3600) { Ok(()) } else { Err(UsageError(format!("{flag} must be at most 24h"))) }
+}
+
+/// Namespaces are DNS labels (Kubernetes documentation, "Namespaces": RFC 1123 label names).
+fn named(flag: &str, name: &str) -> Result<(), UsageError> {
+    let inner = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+    let fine = (1..=63).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-');
+    if fine { Ok(()) } else { Err(UsageError(format!("{flag} has {name:?}, which is no name of a namespace"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn settle(flags: &[&str], surroundings: &Surroundings) -> Result<Config, UsageError> {
+        let program = Program::try_parse_from([&["podgraft"], flags].concat()).map_err(|error| UsageError(error.to_string()))?;
+        Config::settle(program.serve, surroundings)
+    }
+
+    fn cluster() -> Surroundings {
+        Surroundings { in_cluster: true, namespace: Some("grafting".to_owned()) }
+    }
+
+    #[test]
+    fn the_defaults_of_a_laptop() {
+        let config = settle(&[], &Surroundings::default()).unwrap();
+        assert_eq!(config.directories, [Path::new("policies")]);
+        assert_eq!((config.listen.to_string(), config.admin.to_string()), ("127.0.0.1:8443".to_owned(), "127.0.0.1:8080".to_owned()));
+        assert_eq!((config.namespace.as_str(), config.default_namespace.as_str()), ("podgraft", "default"));
+        assert_eq!(config.exempt, ["kube-system", "kube-public", "kube-node-lease", "podgraft"]);
+        assert_eq!(config.certificate, Certificate::Ephemeral);
+        assert_eq!(config.shutdown_delay, Duration::ZERO);
+        assert_eq!(config.drain, Duration::from_secs(10));
+        assert!(config.banner && !config.http2);
+        let Limits { connections, handshake, header, body, idle, body_bytes, reviews, review } = config.limits;
+        assert_eq!((connections, body_bytes, reviews), (4096, 7 << 20, 256));
+        assert_eq!([handshake, header, body, idle, review].map(|time| time.as_secs()), [10, 10, 10, 120, 5]);
+    }
+
+    #[test]
+    fn the_defaults_of_a_cluster() {
+        let config = settle(&[], &cluster()).unwrap();
+        assert_eq!((config.listen, config.admin), (Address::All(8443), Address::All(8080)));
+        assert_eq!(config.namespace, "grafting");
+        assert_eq!(config.exempt.last().unwrap(), "grafting");
+        assert_eq!(config.shutdown_delay, Duration::from_secs(15));
+        assert!(!config.banner);
+    }
+
+    #[test]
+    fn lists_are_comma_separated_and_the_exempt_ones_replace_the_defaults() {
+        let config = settle(&["--presets", "a,b", "--presets", "c", "--exempt-namespaces", "x,y"], &Surroundings::default()).unwrap();
+        assert_eq!(config.directories, [Path::new("a"), Path::new("b"), Path::new("c")]);
+        assert_eq!(config.exempt, ["x", "y"]);
+        assert!(settle(&["--exempt-namespaces", ""], &Surroundings::default()).unwrap().exempt.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_said_in_one_sentence() {
+        for (flags, part) in [
+            (&["--certs", "managed"][..], "this build of podgraft has no --certs managed yet"),
+            (&["--certs", "secret"], "has no --certs secret yet"),
+            (&["--certs", "files"], "needs --tls-cert"),
+            (&["--tls-cert", "x.crt"], "needs --tls-key"),
+            (&["--tls-key", "x.key"], "needs --tls-cert"),
+            (&["--certs", "ephemeral", "--tls-key", "x.key"], "takes no --tls-cert"),
+            (&["--max-reviews", "0"], "--max-reviews must be at least 1"),
+            (&["--idle-timeout", "0s"], "--idle-timeout must be longer"),
+            (&["--body-timeout", "25h"], "--body-timeout must be at most 24h"),
+            (&["--namespace", "Shop"], "no name of a namespace"),
+            (&["--exempt-namespaces", "kube-system,a b"], "no name of a namespace"),
+            (&["--listen", "somewhere"], "write an address"),
+            (&["--header-timeout", "10"], "write a duration"),
+            (&["--max-body", "7MB"], "write a number of bytes"),
+        ] {
+            let error = settle(flags, &Surroundings::default()).expect_err(part);
+            assert!(error.0.contains(part), "{flags:?}: {error}");
+        }
+    }
+}
