@@ -41,7 +41,7 @@ pub type HolderId = u32;
 pub enum Text<'a> {
     /// Part of the text that was read, or of a preset's fragment.
     Borrowed(&'a str),
-    /// Start and length in [`Tree::own`].
+    /// Start and length in the tree's own text.
     Own(u32, u32),
 }
 

@@ -84,7 +84,7 @@ pub struct Parsed {
     pub faults: Vec<Fault>,
 }
 
-/// Reads one part of a file as [`split`] gives it. Text that starts with `{` is tried as JSON first, then as YAML.
+/// Reads one part of a file as [`split()`] gives it. Text that starts with `{` is tried as JSON first, then as YAML.
 #[must_use]
 pub fn parse(part: &Part<'_>, limits: Limits) -> Parsed {
     let Some(start) = json::start(part.text) else { return yaml(part, limits) };

@@ -1,7 +1,7 @@
 //! One connection from its first byte to its last: the deadlines between and before requests, and closing without losing an answer.
 //!
 //! hyper's own header deadline also runs while a connection is idle, and kube-apiserver's client keeps idle connections for 90 s. So the time is
-//! kept here: [`Clock`] knows in which phase a connection is and since when, the stream sets it when bytes come, the [`Door`] when a request
+//! kept here: the `Clock` knows in which phase a connection is and since when, the stream sets it when bytes come, the [`Door`] when a request
 //! begins and ends, and [`serve_http1`] looks at it when its timer rings.
 
 mod clock;
