@@ -1,0 +1,289 @@
+//! One control plane: etcd, kube-apiserver and kube-controller-manager on loopback, with users who may and users who may not.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::authority::Authority;
+use super::held::{self, Held};
+use super::kubectl::Kubectl;
+use super::parts::Parts;
+use super::{Trouble, wait};
+
+/// Service IPs are loopback addresses, so a process can listen on one.
+const SERVICES: &str = "127.96.0.0/16";
+
+/// Pods with who asked and what the webhooks noted; of other objects nothing.
+const AUDIT: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    verbs: [create]
+    resources: [{group: '', resources: [pods]}]
+  - level: None
+";
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum User {
+    /// May everything.
+    Admin,
+    /// May `edit` in the namespaces of the stories, and nothing else.
+    Author,
+    /// May nothing.
+    Stranger,
+}
+
+const USERS: [(User, &str); 3] = [(User::Admin, "admin"), (User::Author, "author"), (User::Stranger, "stranger")];
+
+/// See the module.
+pub struct Plane {
+    /// As in `1.36`.
+    pub version: String,
+    /// Everything of it.
+    pub folder: PathBuf,
+    pub authority: Authority,
+    parts: Parts,
+    base: String,
+    tokens: BTreeMap<User, String>,
+    // In this order they are ended.
+    _controllers: Held,
+    _apiserver: Held,
+    _etcd: Held,
+    _lock: File,
+}
+
+impl Plane {
+    /// Starts one, which takes some seconds.
+    pub fn start(version: &str, runs: &Path) -> Result<Plane, Trouble> {
+        let parts = Parts::get(version)?;
+        clear_away(runs);
+        let folder = runs.join(format!("{version}-{}", std::process::id()));
+        let trouble = |error: std::io::Error| format!("{}: {error}", folder.display());
+        for part in ["logs", "data", "kubectl"] {
+            fs::create_dir_all(folder.join(part)).map_err(trouble)?;
+        }
+        let lock = File::create(folder.join("lock")).map_err(trouble)?;
+        lock.try_lock().map_err(|_| format!("{} is in use", folder.display()))?;
+        held::sweep(&folder.join("data"));
+        let write = |name: &str, text: &str| fs::write(folder.join("data").join(name), text).map_err(trouble);
+        let at = |name: &str| folder.join("data").join(name).display().to_string();
+        let log = |name: &str| folder.join("logs").join(format!("{name}.log"));
+
+        let authority = Authority::new()?;
+        let leaf = authority.leaf(&["kubernetes.default.svc"])?;
+        let accounts = rcgen::KeyPair::generate().map_err(|error| error.to_string())?;
+        let tokens: BTreeMap<User, String> =
+            USERS.iter().map(|(user, _)| Ok((*user, secret()?))).collect::<std::io::Result<_>>().map_err(trouble)?;
+        let controllers = secret().map_err(trouble)?;
+        let mut known = format!("{controllers},system:kube-controller-manager,controllers\n");
+        for (user, name) in USERS {
+            let groups = if user == User::Admin { ",system:masters" } else { "" };
+            known.push_str(&format!("{},{name},{name}{groups}\n", tokens[&user]));
+        }
+        write("tokens.csv", &known)?;
+        write("ca.crt", &authority.pem)?;
+        write("server.crt", &leaf.certificate)?;
+        write("server.key", &leaf.key)?;
+        write("accounts.key", &accounts.serialize_pem())?;
+        write("accounts.pub", &accounts.public_key_pem())?;
+        write("audit.yaml", AUDIT)?;
+
+        let [client, peer, port] = free_ports().map_err(trouble)?;
+        let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+        let mut etcd = start(&parts, "etcd", &log("etcd"), &[
+            ("data-dir", at("etcd")),
+            ("listen-client-urls", client.clone()),
+            ("advertise-client-urls", client.clone()),
+            ("listen-peer-urls", peer.clone()),
+            ("initial-advertise-peer-urls", peer.clone()),
+            ("initial-cluster", format!("default={peer}")),
+            ("unsafe-no-fsync", "true".to_owned()),
+            ("log-level", "warn".to_owned()),
+        ])?;
+        let mut apiserver = start(&parts, "kube-apiserver", &log("kube-apiserver"), &[
+            ("etcd-servers", client),
+            ("bind-address", "127.0.0.1".to_owned()),
+            ("advertise-address", "127.0.0.1".to_owned()),
+            ("secure-port", port.to_string()),
+            ("endpoint-reconciler-type", "none".to_owned()),
+            ("cert-dir", at("certs")),
+            ("tls-cert-file", at("server.crt")),
+            ("tls-private-key-file", at("server.key")),
+            ("service-account-key-file", at("accounts.pub")),
+            ("service-account-signing-key-file", at("accounts.key")),
+            ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
+            ("service-cluster-ip-range", SERVICES.to_owned()),
+            ("authorization-mode", "RBAC".to_owned()),
+            ("token-auth-file", at("tokens.csv")),
+            ("allow-privileged", "true".to_owned()),
+            ("audit-policy-file", at("audit.yaml")),
+            ("audit-log-path", log("audit").display().to_string()),
+        ])?;
+        let base = format!("https://127.0.0.1:{port}");
+        let api = Api::new(&base, &tokens[&User::Admin], &authority.pem);
+        apiserver.until(&format!("kube-apiserver {version} to be ready"), || {
+            etcd.check()?;
+            match api.text("/readyz")? {
+                text if text == "ok" => Ok(()),
+                text => Err(text),
+            }
+        })?;
+        for (user, name) in USERS {
+            let text = kubeconfig(&base, &at("ca.crt"), name, &tokens[&user]);
+            fs::write(folder.join("data").join(format!("{name}.kubeconfig")), text).map_err(trouble)?;
+        }
+        write("controllers.kubeconfig", &kubeconfig(&base, &at("ca.crt"), "controllers", &controllers))?;
+        let controllers = start(&parts, "kube-controller-manager", &log("kube-controller-manager"), &[
+            ("kubeconfig", at("controllers.kubeconfig")),
+            ("service-account-private-key-file", at("accounts.key")),
+            ("root-ca-file", at("ca.crt")),
+            ("use-service-account-credentials", "true".to_owned()),
+            ("secure-port", "0".to_owned()),
+            ("leader-elect", "false".to_owned()),
+        ])?;
+        let plane = Plane {
+            version: version.to_owned(),
+            folder,
+            authority,
+            parts,
+            base,
+            tokens,
+            _controllers: controllers,
+            _apiserver: apiserver,
+            _etcd: etcd,
+            _lock: lock,
+        };
+        plane.furnish()?;
+        Ok(plane)
+    }
+
+    /// The API as a user sees it.
+    pub fn api(&self, user: User) -> Api {
+        Api::new(&self.base, &self.tokens[&user], &self.authority.pem)
+    }
+
+    pub fn kubeconfig(&self, user: User) -> PathBuf {
+        let name = USERS.iter().find(|(one, _)| *one == user).map_or("", |(_, name)| name);
+        self.folder.join("data").join(format!("{name}.kubeconfig"))
+    }
+
+    /// kubectl of a user, in a namespace.
+    pub fn kubectl(&self, user: User, namespace: &str) -> Kubectl {
+        Kubectl {
+            command: self.parts.command("kubectl"),
+            kubeconfig: self.kubeconfig(user),
+            home: self.folder.join("kubectl"),
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    /// The version that the API server says it is.
+    pub fn release(&self) -> Result<String, Trouble> {
+        let answer = self.api(User::Admin).get("/version")?;
+        Ok(answer.body["gitVersion"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The audit events of Pods that were made in a namespace.
+    pub fn audit(&self, namespace: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.folder.join("logs/audit.log")).unwrap_or_default();
+        let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events.filter(|event| event["objectRef"]["namespace"] == namespace).collect()
+    }
+
+    /// Makes a namespace that is ready for Pods.
+    pub fn namespace(&self, name: &str, labels: &Value) -> Result<(), Trouble> {
+        let api = self.api(User::Admin);
+        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        let made = api.post("/api/v1/namespaces", &body);
+        if !made.taken() && made.status != 409 {
+            return Err(format!("namespace {name}: {}", made.message()));
+        }
+        wait::until_within(wait::PATIENCE, &format!("the service account of namespace {name}"), || {
+            let answer = api.get(&format!("/api/v1/namespaces/{name}/serviceaccounts/default"))?;
+            if answer.taken() { Ok(()) } else { Err(answer.message()) }
+        })
+    }
+
+    /// Its folder without what the processes needed; for a run in which something failed.
+    pub fn keep_logs(self) -> PathBuf {
+        let folder = self.folder.clone();
+        drop(self);
+        let _ = fs::remove_dir_all(folder.join("data"));
+        let _ = fs::remove_dir_all(folder.join("kubectl"));
+        folder.join("logs")
+    }
+
+    /// Ends it and leaves nothing.
+    pub fn remove(self) {
+        let folder = self.folder.clone();
+        drop(self);
+        let _ = fs::remove_dir_all(folder);
+    }
+
+    /// A Node, for DaemonSets, and what users may.
+    fn furnish(&self) -> Result<(), Trouble> {
+        let api = self.api(User::Admin);
+        let node = api.post("/api/v1/nodes", &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}));
+        if !node.taken() {
+            return Err(format!("a Node: {}", node.message()));
+        }
+        self.namespace("default", &json!({}))
+    }
+}
+
+fn start(parts: &Parts, part: &str, log: &Path, flags: &[(&str, String)]) -> Result<Held, Trouble> {
+    let mut command: Vec<OsString> = parts.command(part);
+    command.extend(flags.iter().map(|(flag, value)| format!("--{flag}={value}").into()));
+    Held::start(part, &command, &[], log)
+}
+
+/// 128 bits that nobody else on this machine knows.
+fn secret() -> std::io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Ports that nobody listens on.
+fn free_ports<const N: usize>() -> std::io::Result<[u16; N]> {
+    let listeners = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<Vec<_>>>()?;
+    let mut ports = [0; N];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
+}
+
+fn kubeconfig(server: &str, authority: &str, user: &str, token: &str) -> String {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "podgraft", "cluster": {"server": server, "certificate-authority": authority}}],
+        "users": [{"name": user, "user": {"token": token}}],
+        "contexts": [{"name": "podgraft", "context": {"cluster": "podgraft", "user": user}}],
+        "current-context": "podgraft",
+    })
+    .to_string()
+}
+
+/// Removes what runs left that are over; a run holds the lock of its folder.
+fn clear_away(runs: &Path) {
+    for folder in fs::read_dir(runs).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path()) {
+        let over = File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
+        if over {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// Long enough for what takes the API server its time.
+pub const SLOW: Duration = Duration::from_secs(120);

@@ -1,0 +1,171 @@
+//! Podgraft in front of the API server: `podgraft serve` as a plain process, and its registration.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::held::Held;
+use super::plane::{Plane, User};
+use super::{Trouble, wait};
+
+/// How a webhook is registered.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The API server asks registrations in the order of their names.
+    pub name: String,
+    /// Namespaces with this label are asked about.
+    pub story: String,
+    pub failure_policy: &'static str,
+    pub reinvocation_policy: &'static str,
+    /// Pods that are created; `false`: everything about Pods, as a registration by mistake would have it.
+    pub creations_only: bool,
+}
+
+impl Registration {
+    /// As Podgraft is installed, but that a fault fails the test.
+    pub fn of(name: &str, story: &str) -> Registration {
+        Registration {
+            name: name.to_owned(),
+            story: story.to_owned(),
+            failure_policy: "Fail",
+            reinvocation_policy: "IfNeeded",
+            creations_only: true,
+        }
+    }
+
+    /// The name of its one webhook, as the API server's metrics and audit annotations have it.
+    pub fn webhook(&self) -> String {
+        format!("{}.podgraft.dev", self.name)
+    }
+
+    /// The object.
+    pub fn object(&self, url: &str, authority: &str) -> Value {
+        use base64::Engine;
+        let (operations, resources) = if self.creations_only { (json!(["CREATE"]), json!(["pods"])) } else { (json!(["*"]), json!(["pods", "pods/*"])) };
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": self.name},
+            "webhooks": [{
+                "name": self.webhook(),
+                "clientConfig": {"url": url, "caBundle": base64::engine::general_purpose::STANDARD.encode(authority)},
+                "rules": [{"operations": operations, "apiGroups": [""], "apiVersions": ["v1"], "resources": resources, "scope": "Namespaced"}],
+                "namespaceSelector": {"matchLabels": {"story": self.story}},
+                "failurePolicy": self.failure_policy,
+                "reinvocationPolicy": self.reinvocation_policy,
+                "matchPolicy": "Equivalent",
+                "sideEffects": "NoneOnDryRun",
+                "admissionReviewVersions": ["v1"],
+                "timeoutSeconds": 5,
+            }],
+        })
+    }
+}
+
+/// A registration that goes with the value.
+pub struct Registered {
+    api: Api,
+    pub name: String,
+}
+
+impl Registered {
+    /// Registers, not waiting until it is in force.
+    pub fn make(api: Api, object: &Value) -> Registered {
+        const PATH: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        api.post(PATH, object).object(&format!("the registration {name}"));
+        Registered { api, name }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let _ = self.api.delete(&format!("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{}", self.name));
+    }
+}
+
+/// A running Podgraft.
+pub struct Serving {
+    pub held: Held,
+    /// Where the webhook listens.
+    pub webhook: String,
+    /// Where `/metrics` is.
+    pub admin: String,
+    folder: PathBuf,
+}
+
+impl Serving {
+    /// Starts one that holds these presets.
+    pub fn start(plane: &Plane, name: &str, presets: &str) -> Result<Serving, Trouble> {
+        let folder = plane.folder.join("data").join(name);
+        let trouble = |error: std::io::Error| format!("{}: {error}", folder.display());
+        fs::create_dir_all(folder.join("presets")).map_err(trouble)?;
+        let leaf = plane.authority.leaf(&[])?;
+        for (file, text) in [("presets/presets.yaml", presets), ("tls.crt", &leaf.certificate), ("tls.key", &leaf.key)] {
+            fs::write(folder.join(file), text).map_err(trouble)?;
+        }
+        let log = plane.folder.join("logs").join(format!("{name}.log"));
+        let mut command: Vec<OsString> = vec![env!("CARGO_BIN_EXE_podgraft").into(), "serve".into()];
+        command.extend(["--kube=off", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--log-format=json", "--shutdown-delay=0s"].map(Into::into));
+        for (flag, file) in [("--presets", "presets"), ("--tls-cert", "tls.crt"), ("--tls-key", "tls.key")] {
+            command.extend([flag.into(), folder.join(file).into()]);
+        }
+        let mut held = Held::start("podgraft", &command, &[], &log)?;
+        let printed = log.clone();
+        let (webhook, admin) = held.until("podgraft to serve", || serving(&fs::read_to_string(&printed).unwrap_or_default()))?;
+        Ok(Serving { held, webhook, admin, folder })
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://{}/mutate", self.webhook)
+    }
+
+    /// The files of its presets.
+    pub fn presets(&self) -> PathBuf {
+        self.folder.join("presets")
+    }
+
+    /// One of its metrics, summed over the labels that contain `labels`.
+    pub fn metric(&self, name: &str, labels: &str) -> Result<f64, String> {
+        let text = ureq::get(format!("http://{}/metrics", self.admin)).call().and_then(|mut answer| answer.body_mut().read_to_string());
+        Ok(sum(&text.map_err(|error| error.to_string())?, name, labels))
+    }
+
+    /// Waits until the API server asks it about Pods of a namespace.
+    pub fn in_force(&self, api: &Api, namespace: &str) -> Result<(), Trouble> {
+        let asked = || self.metric("podgraft_reviews_total", "");
+        let before = asked()?;
+        wait::until_within(wait::PATIENCE, "the registration to be in force", || {
+            probe(api, namespace)?;
+            if asked()? > before { Ok(()) } else { Err("it is not asked".to_owned()) }
+        })
+    }
+}
+
+/// A Pod that is made as a dry run, to see whether webhooks are asked.
+pub fn probe(api: &Api, namespace: &str) -> Result<Value, String> {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "probe-"}, "spec": {"containers": [{"name": "probe", "image": "probe"}]}});
+    let answer = api.post(&format!("/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldManager=probe"), &pod);
+    if answer.taken() { Ok(answer.body) } else { Err(answer.message()) }
+}
+
+/// Sums the samples of a metric.
+pub fn sum(text: &str, name: &str, labels: &str) -> f64 {
+    let samples = text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(labels));
+    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// The addresses, from the line that says so.
+fn serving(log: &str) -> Result<(String, String), String> {
+    for line in log.lines() {
+        let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+        let fields = line.get("fields").unwrap_or(&line);
+        if let (Some(webhook), Some(admin)) = (fields["webhook"].as_str(), fields["admin"].as_str()) {
+            return Ok((webhook.to_owned(), admin.to_owned()));
+        }
+    }
+    Err("it has not said where".to_owned())
+}

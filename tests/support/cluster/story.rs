@@ -1,0 +1,97 @@
+//! What a test works with: namespaces of its own, the Podgrafts that it starts, and what the API server says.
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::kubectl::{Kubectl, Said};
+use super::plane::{Plane, User};
+use super::podgraft::{Registered, Registration, Serving};
+
+/// One test on one control plane.
+pub struct Story<'p> {
+    pub plane: &'p Plane,
+    /// The first of its namespaces, and the label of all of them.
+    pub name: String,
+    pub api: Api,
+}
+
+/// A Podgraft that the API server asks.
+pub struct InFront {
+    // In this order: the API server must not ask what has gone.
+    pub registered: Registered,
+    pub serving: Serving,
+}
+
+impl<'p> Story<'p> {
+    pub fn begin(plane: &'p Plane, name: &str) -> Story<'p> {
+        let story = Story { plane, name: name.replace('_', "-"), api: plane.api(User::Admin) };
+        story.namespace(&story.name);
+        story
+    }
+
+    /// Another namespace, about which the story's webhooks are asked too.
+    pub fn namespace(&self, name: &str) {
+        self.plane.namespace(name, &json!({"story": self.name})).unwrap_or_else(|trouble| panic!("{trouble}"));
+    }
+
+    /// A namespace about which no webhook is asked.
+    pub fn namespace_apart(&self, name: &str) {
+        self.plane.namespace(name, &json!({})).unwrap_or_else(|trouble| panic!("{trouble}"));
+    }
+
+    /// Podgraft with these presets, in force.
+    pub fn podgraft(&self, presets: &str) -> InFront {
+        self.podgraft_as(&Registration::of(&self.name, &self.name), presets)
+    }
+
+    /// Podgraft, registered otherwise.
+    pub fn podgraft_as(&self, registration: &Registration, presets: &str) -> InFront {
+        let serving = Serving::start(self.plane, &registration.name, presets).unwrap_or_else(|trouble| panic!("{trouble}"));
+        let held = serving.metric("podgraft_presets", "refused").unwrap_or_else(|trouble| panic!("{trouble}"));
+        assert!(held == 0.0, "a preset is refused, see {}", serving.held.log.display());
+        let object = registration.object(&serving.url(), &self.plane.authority.pem);
+        let registered = Registered::make(self.api.clone(), &object);
+        serving.in_force(&self.api, &self.name).unwrap_or_else(|trouble| panic!("{trouble}"));
+        InFront { registered, serving }
+    }
+
+    /// kubectl of the admin in the story's namespace.
+    pub fn kubectl(&self) -> Kubectl {
+        self.plane.kubectl(User::Admin, &self.name)
+    }
+
+    /// `kubectl apply -f -`.
+    pub fn apply(&self, manifest: &str) -> Said {
+        self.kubectl().run_with(&["apply", "-f", "-"], manifest).fine()
+    }
+
+    /// A Pod sent as JSON, and what comes back.
+    pub fn create(&self, namespace: &str, pod: &Value) -> Value {
+        self.api.post(&format!("/api/v1/namespaces/{namespace}/pods"), pod).object("the Pod")
+    }
+
+    /// The same as a dry run.
+    pub fn try_pod(&self, namespace: &str, pod: &Value) -> super::api::Answer {
+        self.api.post(&format!("/api/v1/namespaces/{namespace}/pods?dryRun=All"), pod)
+    }
+
+    /// The Pods of a namespace with a label.
+    pub fn pods(&self, namespace: &str, selector: &str) -> Vec<Value> {
+        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={}", selector.replace('=', "%3D"));
+        let list = self.api.get(&path).unwrap_or_else(|trouble| panic!("{trouble}")).object("the Pods");
+        list["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// What must hold of every story: no call of a webhook of ours failed, and no patch was one that could not be used.
+    pub fn end(self) {
+        let text = self.api.text("/metrics").unwrap_or_else(|trouble| panic!("{trouble}"));
+        let ours = format!("name=\"{}", self.name);
+        for metric in ["apiserver_admission_webhook_fail_open_count", "apiserver_admission_webhook_rejection_count"] {
+            let bad: Vec<&str> = text
+                .lines()
+                .filter(|line| line.starts_with(metric) && line.contains(&ours) && !line.contains("error_type=\"no_error\""))
+                .collect();
+            assert!(bad.is_empty(), "the API server could not use an answer: {bad:?}");
+        }
+    }
+}
