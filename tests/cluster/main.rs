@@ -12,8 +12,11 @@ mod harness;
 mod support;
 
 mod compare;
+mod corpus;
 mod every_kind;
+mod reinvocation;
 mod up;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,7 +32,12 @@ use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 type Tell = fn(&Story);
 
 /// All stories, by module.
-const STORIES: &[(&str, &[(&str, Tell)])] = &[("every_kind", every_kind::STORIES)];
+const STORIES: &[(&str, &[(&str, Tell)])] = &[
+    ("every_kind", every_kind::STORIES),
+    ("reinvocation", reinvocation::STORIES),
+    ("words", words::STORIES),
+    ("corpus", corpus::STORIES),
+];
 
 fn main() -> ExitCode {
     let first = std::env::args().nth(1).unwrap_or_default();

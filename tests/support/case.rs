@@ -153,7 +153,7 @@ impl Case {
     }
 
     /// The Pod that must come out, as JSON text with the records' versions in place.
-    fn expected_pod(&self) -> Tree<'static> {
+    pub fn expected_pod(&self) -> Tree<'static> {
         let mut pod = if self.expect.get("pod").is_some() { self.expected_tree() } else { json_of(&self.pod) };
         for preset in self.presets.presets() {
             let record = |version: &str| format!("\"{RECORD_PREFIX}{}\":\"{version}\"", preset.record());

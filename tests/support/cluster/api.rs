@@ -22,6 +22,8 @@ pub struct Answer {
     pub status: u16,
     pub body: Value,
     pub warnings: Vec<String>,
+    /// Names the request in the audit log.
+    pub audit: String,
 }
 
 impl Answer {
@@ -70,11 +72,6 @@ impl Api {
         answer(path, request.send(body)).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    pub fn put(&self, path: &str, body: &Value) -> Answer {
-        let request = self.agent.put(self.url(path)).header("Authorization", self.bearer()).header("Content-Type", "application/json");
-        answer(path, request.send(body.to_string())).unwrap_or_else(|error| panic!("{error}"))
-    }
-
     /// `kind`: `merge`, `strategic-merge`, `json` or `apply`.
     pub fn patch(&self, path: &str, kind: &str, body: &Value) -> Answer {
         let format = if kind == "apply" { "apply-patch+yaml" } else { &format!("{kind}-patch+json") };
@@ -100,9 +97,10 @@ fn answer(path: &str, sent: Result<Response<Body>, ureq::Error>) -> Result<Answe
     let response = sent.map_err(|error| format!("{path}: {error}"))?;
     let status = response.status().as_u16();
     let warnings = response.headers().get_all("Warning").iter().filter_map(|line| line.to_str().ok()).map(warning).collect();
+    let audit = response.headers().get("Audit-Id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let text = text_of(response)?;
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Ok(Answer { status, body, warnings })
+    Ok(Answer { status, body, warnings, audit })
 }
 
 fn text_of(mut response: Response<Body>) -> Result<String, String> {

@@ -6,7 +6,6 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -20,12 +19,12 @@ use super::{Trouble, wait};
 /// Service IPs are loopback addresses, so a process can listen on one.
 const SERVICES: &str = "127.96.0.0/16";
 
-/// Pods with who asked and what the webhooks noted; of other objects nothing.
+/// Pods that are made, with what webhooks noted and patched; of other objects nothing.
 const AUDIT: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
-  - level: Metadata
+  - level: Request
     verbs: [create]
     resources: [{group: '', resources: [pods]}]
   - level: None
@@ -192,10 +191,11 @@ impl Plane {
         Ok(answer.body["gitVersion"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// The audit events of Pods that were made in a namespace.
+    /// The audit events of Pods that were made, or were to be made, in a namespace.
     pub fn audit(&self, namespace: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.folder.join("logs/audit.log")).unwrap_or_default();
-        let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let here = format!("\"namespace\":\"{namespace}\"");
+        let events = text.lines().filter(|line| line.contains(&here)).filter_map(|line| serde_json::from_str::<Value>(line).ok());
         events.filter(|event| event["objectRef"]["namespace"] == namespace).collect()
     }
 
@@ -284,6 +284,3 @@ fn clear_away(runs: &Path) {
         }
     }
 }
-
-/// Long enough for what takes the API server its time.
-pub const SLOW: Duration = Duration::from_secs(120);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::held::Held;
-use super::plane::{Plane, User};
+use super::plane::Plane;
 use super::{Trouble, wait};
 
 /// How a webhook is registered.
@@ -16,8 +16,8 @@ use super::{Trouble, wait};
 pub struct Registration {
     /// The API server asks registrations in the order of their names.
     pub name: String,
-    /// Namespaces with this label are asked about.
-    pub story: String,
+    /// Which namespaces it is asked about: a label selector.
+    pub namespaces: Value,
     pub failure_policy: &'static str,
     pub reinvocation_policy: &'static str,
     /// Pods that are created; `false`: everything about Pods, as a registration by mistake would have it.
@@ -29,7 +29,7 @@ impl Registration {
     pub fn of(name: &str, story: &str) -> Registration {
         Registration {
             name: name.to_owned(),
-            story: story.to_owned(),
+            namespaces: json!({"matchLabels": {"story": story}}),
             failure_policy: "Fail",
             reinvocation_policy: "IfNeeded",
             creations_only: true,
@@ -53,7 +53,7 @@ impl Registration {
                 "name": self.webhook(),
                 "clientConfig": {"url": url, "caBundle": base64::engine::general_purpose::STANDARD.encode(authority)},
                 "rules": [{"operations": operations, "apiGroups": [""], "apiVersions": ["v1"], "resources": resources, "scope": "Namespaced"}],
-                "namespaceSelector": {"matchLabels": {"story": self.story}},
+                "namespaceSelector": self.namespaces,
                 "failurePolicy": self.failure_policy,
                 "reinvocationPolicy": self.reinvocation_policy,
                 "matchPolicy": "Equivalent",

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::kubectl::{Kubectl, Said};
+use super::kubectl::Kubectl;
 use super::plane::{Plane, User};
 use super::podgraft::{Registered, Registration, Serving};
+use super::wait;
 
 /// One test on one control plane.
 pub struct Story<'p> {
@@ -22,6 +23,16 @@ pub struct InFront {
     pub serving: Serving,
 }
 
+/// One call of a webhook, as the audit log has it.
+#[derive(Debug)]
+pub struct Call {
+    /// As in `round_0_index_1`.
+    pub turn: String,
+    pub webhook: String,
+    pub mutated: bool,
+    pub patch: Vec<Value>,
+}
+
 impl<'p> Story<'p> {
     pub fn begin(plane: &'p Plane, name: &str) -> Story<'p> {
         let story = Story { plane, name: name.replace('_', "-"), api: plane.api(User::Admin) };
@@ -34,11 +45,6 @@ impl<'p> Story<'p> {
         self.plane.namespace(name, &json!({"story": self.name})).unwrap_or_else(|trouble| panic!("{trouble}"));
     }
 
-    /// A namespace about which no webhook is asked.
-    pub fn namespace_apart(&self, name: &str) {
-        self.plane.namespace(name, &json!({})).unwrap_or_else(|trouble| panic!("{trouble}"));
-    }
-
     /// Podgraft with these presets, in force.
     pub fn podgraft(&self, presets: &str) -> InFront {
         self.podgraft_as(&Registration::of(&self.name, &self.name), presets)
@@ -46,12 +52,17 @@ impl<'p> Story<'p> {
 
     /// Podgraft, registered otherwise.
     pub fn podgraft_as(&self, registration: &Registration, presets: &str) -> InFront {
+        self.podgraft_in(registration, presets, &self.name)
+    }
+
+    /// The same, where the story's first namespace is not the one to look from.
+    pub fn podgraft_in(&self, registration: &Registration, presets: &str, seen_from: &str) -> InFront {
         let serving = Serving::start(self.plane, &registration.name, presets).unwrap_or_else(|trouble| panic!("{trouble}"));
         let held = serving.metric("podgraft_presets", "refused").unwrap_or_else(|trouble| panic!("{trouble}"));
         assert!(held == 0.0, "a preset is refused, see {}", serving.held.log.display());
         let object = registration.object(&serving.url(), &self.plane.authority.pem);
         let registered = Registered::make(self.api.clone(), &object);
-        serving.in_force(&self.api, &self.name).unwrap_or_else(|trouble| panic!("{trouble}"));
+        serving.in_force(&self.api, seen_from).unwrap_or_else(|trouble| panic!("{trouble}"));
         InFront { registered, serving }
     }
 
@@ -60,14 +71,31 @@ impl<'p> Story<'p> {
         self.plane.kubectl(User::Admin, &self.name)
     }
 
-    /// `kubectl apply -f -`.
-    pub fn apply(&self, manifest: &str) -> Said {
-        self.kubectl().run_with(&["apply", "-f", "-"], manifest).fine()
-    }
-
     /// A Pod sent as JSON, and what comes back.
     pub fn create(&self, namespace: &str, pod: &Value) -> Value {
         self.api.post(&format!("/api/v1/namespaces/{namespace}/pods"), pod).object("the Pod")
+    }
+
+    /// What webhooks did with a request, in the order in which they were asked.
+    pub fn calls(&self, namespace: &str, audit: &str) -> Vec<Call> {
+        let event = wait::until("the audit event", || {
+            self.plane.audit(namespace).into_iter().find(|event| event["auditID"] == audit).ok_or("it is not there")
+        });
+        let mut calls: Vec<Call> = Vec::new();
+        for (key, text) in event["annotations"].as_object().into_iter().flatten() {
+            let Some(turn) = key.strip_prefix("mutation.webhook.admission.k8s.io/") else { continue };
+            let read = |text: &Value| serde_json::from_str::<Value>(text.as_str().unwrap_or("{}")).unwrap();
+            let said = read(text);
+            let patch = event["annotations"].get(format!("patch.webhook.admission.k8s.io/{turn}")).map(|text| read(text)["patch"].clone());
+            calls.push(Call {
+                turn: turn.to_owned(),
+                webhook: said["webhook"].as_str().unwrap_or_default().to_owned(),
+                mutated: said["mutated"] == true,
+                patch: patch.and_then(|patch| patch.as_array().cloned()).unwrap_or_default(),
+            });
+        }
+        calls.sort_by(|one, other| one.turn.cmp(&other.turn));
+        calls
     }
 
     /// The same as a dry run.

@@ -1,0 +1,181 @@
+//! Every case of `tests/cases/`, and with them every policy that ships, through the API server: what it takes without Podgraft, it takes
+//! with it; what comes back is what the case says; and sent again it is left alone.
+//!
+//! The engine answers in this process, with the presets and the namespace labels of the case that the request's field manager names.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use podgraft::admit::{self, Admission, Outcome, Scratch, World};
+use serde_json::{Value, json};
+
+use crate::compare;
+use crate::harness::endpoint::{Endpoint, Reply};
+use crate::harness::podgraft::{Registered, Registration};
+use crate::harness::story::Story;
+use crate::harness::{say, wait};
+use crate::support::case::{self, Case};
+
+pub const STORIES: &[(&str, fn(&Story))] = &[("every_case_through_the_api_server", every_case)];
+
+/// What was answered in the name of each case, in order.
+type Answers = Mutex<BTreeMap<String, Vec<Admission>>>;
+
+fn every_case(story: &Story) {
+    let cases = Arc::new(case::all());
+    let answers: Arc<Answers> = Arc::default();
+    let endpoint = Endpoint::start(&story.plane.authority, reply(Arc::clone(&cases), Arc::clone(&answers))).unwrap();
+    let mut object = Registration { namespaces: json!({}), ..Registration::of(&story.name, &story.name) }.object(&endpoint.url("/mutate"), &story.plane.authority.pem);
+    // No other Pod of this control plane is any business of this story.
+    object["webhooks"][0]["matchConditions"] = json!([{"name": "a-case", "expression": "has(request.options.fieldManager) && request.options.fieldManager.startsWith('case-')"}]);
+    let _registered = Registered::make(story.api.clone(), &object);
+    furnish(story, &cases);
+    let pods = |case: &Case, manager: &str| format!("/api/v1/namespaces/{}/pods?dryRun=All&fieldManager={manager}", case.namespace);
+    wait::until("the engine to be asked", || {
+        story.api.post_text(&pods(&cases[0], &format!("case-{}", cases[0].name)), &case::json_of(&cases[0].pod));
+        if answers.lock().unwrap().is_empty() { Err("it is not") } else { Ok(()) }
+    });
+
+    let (mut report, mut failed, mut not_sent) = (String::new(), 0, Vec::new());
+    for case in cases.iter() {
+        let manager = format!("case-{}", case.name);
+        let sent = case::json_of(&case.pod);
+        // What the cluster lacks, it has been given.
+        let why = case.expect["why"].as_str().filter(|why| !why.starts_with("A server without")).map(str::to_owned);
+        let mut problems = Vec::new();
+        let without = story.api.post_text(&pods(case, "without"), &sent);
+        if let Some(why) = why {
+            not_sent.push(format!("{}: {why}", case.name));
+            continue;
+        }
+        if !without.taken() {
+            problems.push(format!("the API server does not take the Pod, and the case does not say why: {}", without.message()));
+        } else {
+            answers.lock().unwrap().remove(&case.name);
+            let with = story.api.post_text(&pods(case, &manager), &sent);
+            let said = answers.lock().unwrap().remove(&case.name).unwrap_or_default();
+            problems.extend(said.iter().flat_map(|admission| admission.faults.iter().map(|fault| format!("self-check: {fault}"))));
+            match said.first().map(|admission| admission.outcome) {
+                None => problems.push("the engine was not asked".to_owned()),
+                Some(Outcome::Rejected) if case.expect["outcome"] == "rejected" => {
+                    if with.status != 403 {
+                        problems.push(format!("refused, but with {}: {}", with.status, with.message()));
+                    }
+                }
+                Some(_) if !with.taken() => problems.push(format!("taken without, refused with: {} {}", with.status, with.message())),
+                Some(_) => problems.extend(finished(story, case, &pods, &manager, &with.body, &answers)),
+            }
+        }
+        if !problems.is_empty() {
+            failed += 1;
+            writeln!(report, "{} ({})\n  {}", case.name, case.about, problems.join("\n  ")).unwrap();
+        }
+    }
+    say(&format!("{}: {} cases sent, {failed} failed; not sent: {}", story.plane.version, cases.len() - not_sent.len(), not_sent.len()));
+    for line in &not_sent {
+        say(&format!("  {line}"));
+    }
+    assert!(failed == 0, "{failed} of {} cases failed:\n{report}", cases.len());
+}
+
+/// What came back, against the case's own word and sent again.
+fn finished(story: &Story, case: &Case, pods: &dyn Fn(&Case, &str) -> String, manager: &str, got: &Value, answers: &Answers) -> Vec<String> {
+    let mut problems = Vec::new();
+    // The case's result, sent as it is past the engine, is defaulted alike.
+    let expected = story.api.post_text(&pods(case, "without"), &case::json_of(&case.expected_pod()));
+    if expected.taken() {
+        if let Some(difference) = compare::difference(&sorted(got), &sorted(&expected.body)) {
+            problems.push(format!("not what the case says: {difference}"));
+        }
+    } else {
+        problems.push(format!("the case's result is refused: {}", expected.message()));
+    }
+    let mut again = got.clone();
+    again.as_object_mut().unwrap().remove("status");
+    let again = story.api.post(&pods(case, manager), &again);
+    let said = answers.lock().unwrap().remove(&case.name).unwrap_or_default();
+    if said.is_empty() {
+        problems.push("sent again, the engine was not asked".to_owned());
+    }
+    for admission in said.iter().filter(|admission| admission.operations > 0) {
+        problems.push(format!("sent again, it gets {} operations", admission.operations));
+    }
+    if !again.taken() {
+        problems.push(format!("sent again, it is refused: {}", again.message()));
+    }
+    problems
+}
+
+/// Without what differs between any two Pods, and lists in which order says nothing sorted: the API server's own volumes, mounts and
+/// tolerations come before a webhook is asked, and so before the preset's.
+fn sorted(pod: &Value) -> Value {
+    fn sort(list: Option<&mut Value>) {
+        if let Some(list) = list.and_then(Value::as_array_mut) {
+            list.sort_by_key(Value::to_string);
+        }
+    }
+    let mut pod = compare::plain(pod);
+    let spec = &mut pod["spec"];
+    sort(spec.get_mut("volumes"));
+    sort(spec.get_mut("tolerations"));
+    for list in ["containers", "initContainers"] {
+        for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            sort(container.get_mut("volumeMounts"));
+        }
+    }
+    pod
+}
+
+fn reply(cases: Arc<Vec<Case>>, answers: Arc<Answers>) -> Arc<Reply> {
+    Arc::new(move |_, body| {
+        let manager = serde_json::from_str::<Value>(body).ok().and_then(|review| review["request"]["options"]["fieldManager"].as_str().map(str::to_owned));
+        let name = manager.as_deref().and_then(|manager| manager.strip_prefix("case-")).unwrap_or_default();
+        let Some(case) = cases.iter().find(|case| case.name == name) else { return format!("no case {name}") };
+        let exempt: Vec<String> = ["kube-system", "kube-public", "kube-node-lease", "podgraft"].map(str::to_owned).to_vec();
+        let world = World { exempt_namespaces: &exempt, namespace_labels: &|_| Some(case.labels.clone()) };
+        let mut out = String::new();
+        match admit::answer(body, &case.presets, &world, &mut Scratch::default(), &mut out) {
+            Ok(admission) => {
+                answers.lock().unwrap().entry(name.to_owned()).or_default().push(admission);
+                out
+            }
+            Err(refusal) => format!("{refusal:?}"),
+        }
+    })
+}
+
+/// What Pods and presets of the cases name: namespaces, service accounts, classes.
+fn furnish(story: &Story, cases: &[Case]) {
+    let make = |path: &str, object: Value| {
+        let made = story.api.post(path, &object);
+        assert!(made.taken() || made.status == 409, "{path}: {}", made.message());
+    };
+    for case in cases {
+        story.plane.namespace(&case.namespace, &json!({})).unwrap();
+        let text = format!("{} {} {}", case::json_of(&case.pod), case::json_of(&case.expected_pod()), case.expect);
+        for name in named(&text, "serviceAccountName").chain(named(&text, "serviceAccount")) {
+            make(&format!("/api/v1/namespaces/{}/serviceaccounts", case.namespace), json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}));
+        }
+        for name in named(&text, "priorityClassName").filter(|name| !name.starts_with("system-")) {
+            make("/apis/scheduling.k8s.io/v1/priorityclasses", json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 1000}));
+        }
+        for name in named(&text, "runtimeClassName") {
+            make("/apis/node.k8s.io/v1/runtimeclasses", json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": "runc"}));
+        }
+    }
+}
+
+/// The texts that stand under a key.
+fn named<'t>(text: &'t str, key: &str) -> impl Iterator<Item = &'t str> + use<'t> {
+    let quoted = format!("\"{key}\":\"");
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.find(&quoted)? + quoted.len();
+        let end = rest[start..].find('"')? + start;
+        let found = &rest[start..end];
+        rest = &rest[end..];
+        Some(found)
+    })
+    .filter(|name| !name.is_empty())
+}
