@@ -17,8 +17,8 @@ fn serve(flags: &[&str]) -> Output {
 fn refused(output: &Output, about: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{about}: {said}");
-    // clap adds where to find help.
-    let sentence = said.split("\n\n").next().unwrap().trim_end();
+    // clap adds which values there are, and where to find help.
+    let sentence = said.split("\n\n").next().unwrap().split("\n  [").next().unwrap().trim_end();
     assert!(sentence.contains(about), "{about}: {said}");
     assert_eq!(sentence.lines().count(), 1, "{said}");
     assert!(!said.contains("panicked") && output.stdout.is_empty(), "{said}");
