@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::tree::{NodeId, Text, Tree, TreeSeed, View, write_json_string};
+use crate::tree::{NodeId, Text, Tree, TreeSeed, Unread, View, write_json_string};
 
 /// A body that is not a review that can be answered: HTTP 400.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -211,7 +211,7 @@ impl<'a> Visitor<'a> for EnvelopeSeed<'_, 'a> {
         let mut seen = 0_u32;
         while let Some(key) = map.next_key::<Cow<'a, str>>()? {
             let Some(index) = members.iter().position(|member| *member == key) else {
-                map.next_value::<IgnoredAny>()?;
+                map.next_value::<Unread>()?;
                 continue;
             };
             if seen & (1 << index) != 0 {
@@ -288,12 +288,12 @@ impl<'a> Visitor<'a> for ScalarSeed {
     }
 
     fn visit_seq<A: serde::de::SeqAccess<'a>>(self, mut entries: A) -> Result<Scalar<'a>, A::Error> {
-        while entries.next_element::<IgnoredAny>()?.is_some() {}
+        while entries.next_element::<Unread>()?.is_some() {}
         Ok(Scalar::Other)
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<Scalar<'a>, A::Error> {
-        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        while members.next_entry::<IgnoredAny, Unread>()?.is_some() {}
         Ok(Scalar::Other)
     }
 }

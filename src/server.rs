@@ -45,9 +45,6 @@ use shutdown::{Departure, Shutdown, Signals};
 use store::Store;
 use store::directory::{self, Directories};
 
-/// How often files of presets and certificates are looked at.
-const LOOK: Duration = Duration::from_secs(2);
-
 /// Connections to the admin port; a budget of its own, so that no load on the webhook keeps kubelet's probes out.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -72,6 +69,9 @@ async fn serve(config: Config) -> Result<u8, UsageError> {
     let server = Server::start(&config)?;
     let (webhook, admin) = (server.webhook, server.admin);
     tracing::info!(%webhook, %admin, version = env!("CARGO_PKG_VERSION"), "serving");
+    if config.cluster {
+        tracing::warn!("this build reads presets from the directories of --presets only, not yet from the cluster; --kube off says that this is meant");
+    }
     if config.banner {
         let banner = banner::text(&server.store.snapshot().presets, &config, webhook, admin);
         // Nobody may be reading.
@@ -143,11 +143,11 @@ impl Server {
         let mut polls = Vec::new();
         if !config.directories.is_empty() {
             let mut directories = open_directories(config, &store, &metrics)?;
-            polls.push(Poll::start("podgraft-presets", LOOK, Arc::clone(&metrics), move || directories.tick()));
+            polls.push(Poll::start("podgraft-presets", config.look, Arc::clone(&metrics), move || directories.tick()));
         }
         let (identity, source) = identity(config)?;
         let mut keeper = Keeper::new(source, Arc::clone(&identity), Arc::clone(&metrics), ready.clone());
-        polls.push(Poll::start("podgraft-certs", LOOK, Arc::clone(&metrics), move || keeper.tick()));
+        polls.push(Poll::start("podgraft-certs", config.look, Arc::clone(&metrics), move || keeper.tick()));
         let tls = identity::server_config(identity, config.http2).map_err(|error| UsageError(format!("cannot set up TLS: {error}")))?;
         let (listener, webhook) = bind(config.listen, "--listen")?;
         let (admin_listener, admin) = bind(config.admin, "--admin")?;

@@ -7,7 +7,7 @@
 mod read;
 mod write;
 
-pub use read::{Duplicate, TreeSeed, parse};
+pub use read::{Duplicate, TreeSeed, Unread, parse};
 pub use write::{write_json_string, write_number};
 
 /// The index of a node. It means something in the tree that gave it and in no other.

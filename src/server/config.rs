@@ -1,6 +1,6 @@
 //! What `serve` runs with: flags, environment and defaults settled before a port is bound.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{Address, CertificateArgs, Certs, Kube, LimitArgs, ListenArgs, LogArgs, LogFormat, LogLevel, ServeArgs};
@@ -13,6 +13,9 @@ const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-l
 
 /// Directory of presets where `--presets` names none.
 const DEFAULT_PRESETS: &str = "policies";
+
+/// A change is in force within ten seconds (spec section 8): this, the time that what changed must stay the same, and reading it.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Something that the person who started `serve` has to put right: one sentence, exit status 2.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +107,10 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Whether to greet a person: outside a cluster, with a log for people.
     pub banner: bool,
+    /// How often files of presets and certificates are looked at.
+    pub look: Duration,
+    /// Whether there is a cluster that may be asked.
+    pub cluster: bool,
 }
 
 impl Config {
@@ -130,7 +137,7 @@ impl Config {
             given.unwrap_or(if in_cluster { Address::All(port) } else { Address::One(([127, 0, 0, 1], port).into()) })
         };
         Ok(Config {
-            directories: directories(presets, in_cluster && kube == Kube::Auto),
+            directories: directories(presets),
             default_namespace,
             namespace,
             exempt,
@@ -144,17 +151,15 @@ impl Config {
             log_format,
             log_level,
             banner: !in_cluster && log_format == LogFormat::Text,
+            look: LOOK,
+            cluster: in_cluster && kube == Kube::Auto,
         })
     }
 }
 
-/// In a cluster other stores may hold the presets, so the default directory need not be there.
-fn directories(given: Vec<PathBuf>, optional: bool) -> Vec<PathBuf> {
+fn directories(given: Vec<PathBuf>) -> Vec<PathBuf> {
     let given: Vec<PathBuf> = given.into_iter().filter(|path| !path.as_os_str().is_empty()).collect();
-    if !given.is_empty() {
-        return given;
-    }
-    if optional && !Path::new(DEFAULT_PRESETS).exists() { Vec::new() } else { vec![PathBuf::from(DEFAULT_PRESETS)] }
+    if given.is_empty() { vec![PathBuf::from(DEFAULT_PRESETS)] } else { given }
 }
 
 fn settle_certificate(args: CertificateArgs) -> Result<Certificate, UsageError> {
@@ -216,6 +221,8 @@ fn named(flag: &str, name: &str) -> Result<(), UsageError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use clap::Parser;
 
     use super::*;
@@ -245,7 +252,7 @@ mod tests {
         assert_eq!(config.certificate, Certificate::Ephemeral);
         assert_eq!(config.shutdown_delay, Duration::ZERO);
         assert_eq!(config.drain, Duration::from_secs(10));
-        assert!(config.banner && !config.http2);
+        assert!(config.banner && !config.http2 && !config.cluster);
         let Limits { connections, handshake, header, body, idle, body_bytes, reviews, review } = config.limits;
         assert_eq!((connections, body_bytes, reviews), (4096, 7 << 20, 256));
         assert_eq!([handshake, header, body, idle, review].map(|time| time.as_secs()), [10, 10, 10, 120, 5]);
@@ -258,7 +265,8 @@ mod tests {
         assert_eq!(config.namespace, "grafting");
         assert_eq!(config.exempt.last().unwrap(), "grafting");
         assert_eq!(config.shutdown_delay, Duration::from_secs(15));
-        assert!(!config.banner);
+        assert!(!config.banner && config.cluster);
+        assert!(!settle(&["--kube", "off"], &cluster()).unwrap().cluster);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -58,12 +57,7 @@ pub async fn serve(listener: TcpListener, port: Arc<Port>) {
     let connections = port.limits.connections;
     let slots = Arc::new(Semaphore::new(connections));
     accept(&listener, &port, &slots).await;
-    // What the kernel has accepted for us would be reset: serve it too.
-    while let Some(Ok(socket)) = pending(&listener).await {
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { break };
-        tokio::spawn(serve_one(socket, Arc::clone(&port), slot));
-    }
-    drop(listener);
+    accept_rest(listener, &port, &slots);
     let all = u32::try_from(connections).unwrap_or(u32::MAX);
     // The semaphore is never closed.
     let _ = slots.acquire_many(all).await;
@@ -102,15 +96,18 @@ async fn accept(listener: &TcpListener, port: &Arc<Port>, slots: &Arc<Semaphore>
     }
 }
 
-/// A connection that waits in the kernel's queue, if there is one.
-async fn pending(listener: &TcpListener) -> Option<io::Result<TcpStream>> {
-    std::future::poll_fn(|context| {
-        Poll::Ready(match listener.poll_accept(context) {
-            Poll::Ready(accepted) => Some(accepted.map(|(socket, _)| socket)),
-            Poll::Pending => None,
-        })
-    })
-    .await
+/// What the kernel has accepted for us would be reset when the listener is closed: serve it too. The kernel itself is asked, as tokio may not
+/// have heard of it yet.
+fn accept_rest(listener: TcpListener, port: &Arc<Port>, slots: &Arc<Semaphore>) {
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+        let accepted = listener.accept().and_then(|(socket, _)| socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket)));
+        match accepted {
+            Ok(socket) => drop(tokio::spawn(serve_one(socket, Arc::clone(port), slot))),
+            Err(error) if is_of_the_peer(&error) => {}
+            Err(_) => return,
+        }
+    }
 }
 
 /// Errors of the connection that would have been accepted, not of the listener (`accept(2)`).

@@ -113,7 +113,7 @@ impl<'a> Visitor<'a> for TreeSeed<'_, 'a> {
         let mut count = 0;
         while let Some(key) = members.next_key_seed(KeySeed { tree: &mut *self.tree })? {
             if self.skipped(key) {
-                members.next_value::<de::IgnoredAny>()?;
+                members.next_value::<Unread>()?;
                 continue;
             }
             members.next_value_seed(TreeSeed { tree: &mut *self.tree, parent: Some(object), key, skip: self.skip })?;
@@ -137,6 +137,58 @@ impl TreeSeed<'_, '_> {
         let depth_one = self.parent.is_none_or(|parent| self.tree.parent(parent).is_none());
         depth_one
             && self.skip.iter().any(|(object, name)| *name == member && (*object == own || (object.is_empty() && self.parent.is_none())))
+    }
+}
+
+/// A value that is read over. Unlike [`de::IgnoredAny`], which serde_json reads over without recursion, it may not nest deeper than what is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Unread;
+
+impl<'de> de::Deserialize<'de> for Unread {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Unread, D::Error> {
+        deserializer.deserialize_any(Unread)
+    }
+}
+
+impl<'de> Visitor<'de> for Unread {
+    type Value = Unread;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Unread, A::Error> {
+        while entries.next_element::<Unread>()?.is_some() {}
+        Ok(Unread)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Unread, A::Error> {
+        while members.next_entry::<de::IgnoredAny, Unread>()?.is_some() {}
+        Ok(Unread)
     }
 }
 
@@ -212,5 +264,12 @@ mod tests {
         let mut out = String::new();
         tree.write(NodeId::ROOT, &mut out);
         assert_eq!(out, r#"{"metadata":{"name":"a"},"spec":{"status":1,"metadata":{"managedFields":2}}}"#);
+    }
+
+    #[test]
+    fn what_is_read_over_may_not_nest_deeper_either() {
+        let unread = |depth: usize| serde_json::from_str::<Unread>(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert!(unread(127).is_ok() && unread(128).is_err());
+        assert!(serde_json::from_str::<Unread>(r#"{"a":[null,true,-1,2,1.5,"x\ny"],"a":{}}"#).is_ok());
     }
 }
