@@ -13,8 +13,6 @@ use super::source::Fault;
 use super::treat::{self, Treated};
 use super::verdict::{Said, verdicts};
 use crate::admit::Outcome;
-use crate::graft::Grafted;
-use crate::report::conflict_line;
 use crate::resources::{Effective, effective};
 use crate::tree::{self, NodeId};
 
@@ -97,7 +95,7 @@ fn explain(file: &str, line: usize, treated: &Treated, presets: Vec<Said>) -> Ex
     let workload = &treated.workload;
     let grafted = treated.result.as_ref().ok();
     let mut warnings = workload.warnings.clone();
-    warnings.extend(grafted.into_iter().flat_map(other_warnings));
+    warnings.extend(grafted.into_iter().flat_map(|grafted| grafted.remarks.iter().cloned()));
     Explained {
         file: file.to_owned(),
         line,
@@ -116,13 +114,6 @@ fn explain(file: &str, line: usize, treated: &Treated, presets: Vec<Said>) -> Ex
         warnings,
         error: treated.result.as_ref().err().cloned().or_else(|| grafted.and_then(|grafted| grafted.message.clone())),
     }
-}
-
-/// The warnings that are not about conflicts, which stand with their presets.
-fn other_warnings(grafted: &Grafted) -> Vec<String> {
-    let about: Vec<String> =
-        grafted.conflicts.iter().flat_map(|conflict| [conflict_line(conflict, true), conflict_line(conflict, false)]).collect();
-    grafted.warnings.iter().filter(|warning| !about.contains(warning)).cloned().collect()
 }
 
 fn total(pod: &str) -> Total {
