@@ -28,7 +28,8 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
-use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::source::Fault;
 use crate::server::{self, args::ServeArgs};
@@ -152,7 +153,15 @@ impl Terminal {
 #[must_use]
 pub fn command(program: &Path) -> Command {
     let plugin = program.file_stem().is_some_and(|name| name == "kubectl-podgraft");
-    if plugin { renamed(Cli::command()).bin_name("kubectl podgraft") } else { Cli::command() }
+    let command = without_empty_variables(Cli::command());
+    if plugin { renamed(command).bin_name("kubectl podgraft") } else { command }
+}
+
+/// An environment variable that is empty says nothing, as manifests and CI systems have it that always set all of them.
+fn without_empty_variables(command: Command) -> Command {
+    let says_nothing = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let command = command.mut_args(|arg| if says_nothing(&arg) { arg.env(Resettable::Reset) } else { arg });
+    command.mut_subcommands(without_empty_variables)
 }
 
 /// The same examples for the plugin.

@@ -51,8 +51,7 @@ pub fn warnings(grafting: &Grafting<'_>, more: &[String]) -> Vec<String> {
 pub fn conflict_lines(grafting: &Grafting<'_>) -> Vec<String> {
     let first_layer =
         |record: &str| grafting.members.iter().any(|member| member.preset.record() == record && member.preset.is_first_layer());
-    let mut lines: Vec<String> =
-        grafting.conflicts.iter().map(|conflict| conflict_line(conflict, first_layer(&conflict.preset))).collect();
+    let mut lines: Vec<String> = grafting.conflicts.iter().map(|conflict| conflict_line(conflict, first_layer(&conflict.preset))).collect();
     for shadowed in &grafting.shadows {
         let record = grafting.members[shadowed.member].preset.record();
         lines.push(format!("shadow {record} would add {} operations", shadowed.operations));

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::Done;
 use super::args::{NameArgs, ReportOutput};
 use super::overlap::{self, Overlap};
 use super::presets;
 use super::source::{self, Fault, Source};
+use super::{Done, one_line};
 use crate::document::{Problem, Severity};
 use crate::preset::Preset;
 
@@ -25,7 +25,7 @@ pub struct CheckArgs {
     #[arg(value_name = "FILE|DIR")]
     pub paths: Vec<PathBuf>,
     /// Directory with presets, as for the other commands; may be given several times
-    #[arg(long, value_name = "DIR", env = "PODGRAFT_PRESETS", value_delimiter = ',')]
+    #[arg(long, value_name = "DIR", env = "PODGRAFT_PRESETS", hide_env_values = true, value_delimiter = ',')]
     pub presets: Vec<PathBuf>,
     /// Exit with status 1 on warnings, too
     #[arg(long)]
@@ -105,7 +105,8 @@ fn text(report: &Report<'_>) -> String {
     let mut out = String::new();
     for Reported { severity, file, line, column, path, text } in &report.problems {
         let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
-        out.push_str(&format!("{file}:{line}:{column}: {path}{text} ({severity})\n"));
+        out.push_str(&one_line(&format!("{file}:{line}:{column}: {path}{text} ({severity})")));
+        out.push('\n');
     }
     let Report { presets, errors, warnings, notes, .. } = report;
     let fine = format!("{} {} fine", count(*presets, "preset"), if *presets == 1 { "is" } else { "are" });

@@ -6,6 +6,13 @@ use crate::cli::render::Renderer;
 use crate::cli::spans::{Span, Style};
 use crate::tree::{NodeId, View};
 
+struct Lines<'e> {
+    indent: &'e str,
+    end: usize,
+    comma: bool,
+    next: usize,
+}
+
 impl<'e, 'a> Editor<'e, 'a> {
     /// New entries of a list, after `last` and before `next`.
     pub(super) fn insert(&mut self, new: &[NodeId], last: Option<NodeId>, next: Option<NodeId>, list: NodeId, span: &Span) -> Option<()> {
@@ -29,8 +36,13 @@ impl<'e, 'a> Editor<'e, 'a> {
     }
 
     pub(super) fn insert_flow(&mut self, new: &[NodeId], last: Option<NodeId>, next: Option<NodeId>, span: &Span) -> Option<()> {
-        let mut out = String::new();
         let renderer = Renderer { json: self.looks_json(span), ..self.renderer() };
+        if let (Some(last), None) = (last, next)
+            && let Some(lines) = self.lines_of_their_own(last)
+        {
+            return Some(self.add_lines(new, &renderer, lines));
+        }
+        let mut out = String::new();
         for entry in new {
             match (last, next) {
                 (Some(_), _) => {
@@ -51,6 +63,34 @@ impl<'e, 'a> Editor<'e, 'a> {
         };
         self.edits.push(Edit { range: at..at, text: out });
         Some(())
+    }
+
+    /// Where the entries in some brackets have lines of their own: how the last is indented, where it ends, whether a comma follows there,
+    /// and where the next line starts.
+    fn lines_of_their_own(&self, last: NodeId) -> Option<Lines<'e>> {
+        let span = self.before.span(last)?;
+        let start = span.key.as_ref().map_or(span.start, |key| key.start);
+        let indent = self.text.get(start - lines::column(self.text, start)..start)?;
+        let end = self.content_end(last)?;
+        let next = lines::end_of_line(self.text, end);
+        let behind = self.text.get(end..next)?.trim_start();
+        let comma = behind.starts_with(',');
+        let behind = behind.strip_prefix(',').unwrap_or(behind).trim();
+        (indent.trim().is_empty() && (behind.is_empty() || behind.starts_with('#'))).then_some(Lines { indent, end, comma, next })
+    }
+
+    fn add_lines(&mut self, new: &[NodeId], renderer: &Renderer<'_, '_>, lines: Lines<'_>) {
+        let Lines { indent, end, comma, next } = lines;
+        let mut out = String::new();
+        for (count, entry) in new.iter().enumerate() {
+            out.push_str(indent);
+            renderer.flow_child(*entry, &mut out);
+            out.push_str(if comma || count + 1 < new.len() { ",\n" } else { "\n" });
+        }
+        if !comma {
+            self.edits.push(Edit { range: end..end, text: ",".to_owned() });
+        }
+        self.edits.push(Edit { range: next..next, text: out });
     }
 
     /// Writes `new` (which may be the same node, changed) in the place of `old`, a child of `parent`.
