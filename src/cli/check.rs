@@ -109,8 +109,8 @@ fn text(report: &Report<'_>) -> String {
         out.push('\n');
     }
     let Report { presets, errors, warnings, notes, .. } = report;
-    let fine = format!("{} {} fine", count(*presets, "preset"), if *presets == 1 { "is" } else { "are" });
-    out.push_str(&format!("{fine}: {}, {}, {}\n", count(*errors, ERROR), count(*warnings, WARNING), count(*notes, NOTE)));
+    let found = format!("{}, {}, {}", count(*errors, ERROR), count(*warnings, WARNING), count(*notes, NOTE));
+    out.push_str(&format!("{found}; {} {} fine\n", count(*presets, "preset"), if *presets == 1 { "is" } else { "are" }));
     out
 }
 

@@ -33,26 +33,39 @@ pub enum Kept {
 pub fn edit(text: &str, manuscript: &Manuscript, after: &Tree<'_>) -> (String, Kept) {
     let crlf = text.contains("\r\n");
     let ended = text.is_empty() || text.ends_with('\n');
-    let whole = if ended { text.to_owned() } else { format!("{text}\n") };
+    let line_break = if crlf { "\r\n" } else { "\n" };
+    let whole = if ended { text.to_owned() } else { format!("{text}{line_break}") };
     for expand in [false, true] {
         let mut editor = Editor { text: &whole, before: manuscript, after, indent: indent(&whole, manuscript), expand, edits: Vec::new() };
         if editor.node(NodeId::ROOT).is_none() {
             break;
         }
         let edited = editor.apply(crlf);
-        let edited =
-            if ended { edited } else { edited.strip_suffix('\n').map(|text| text.trim_end_matches('\r').to_owned()).unwrap_or(edited) };
-        if Manuscript::read(&Part { text: &edited, line: 1 }).is_ok_and(|again| again.tree.same(NodeId::ROOT, after, NodeId::ROOT)) {
+        let edited = if ended { edited } else { edited.strip_suffix(line_break).map(str::to_owned).unwrap_or(edited) };
+        if says(&edited, after) {
             return (edited, Kept::Text);
         }
     }
-    (anew(text, after, indent(text, manuscript)), Kept::Nothing)
+    let anew = anew(text, after, indent(text, manuscript));
+    (if crlf { anew.replace('\n', "\r\n") } else { anew }, Kept::Nothing)
+}
+
+/// Whether a text, read again, says what it should.
+fn says(text: &str, wanted: &Tree<'_>) -> bool {
+    Manuscript::read(&Part { text, line: 1 }).is_ok_and(|again| again.tree.same(NodeId::ROOT, wanted, NodeId::ROOT))
 }
 
 /// The document written anew, behind the `---` that it had.
 fn anew(text: &str, after: &Tree<'_>, indent: Indent) -> String {
-    let mut out = if text.starts_with("---") { "---\n".to_owned() } else { String::new() };
+    let start = if text.starts_with("---") { "---\n" } else { "" };
+    let mut out = start.to_owned();
     Renderer { tree: after, indent, json: false }.document(NodeId::ROOT, &mut out);
+    if !says(&out, after) {
+        // Nobody knows such a document; but all JSON is YAML.
+        out.truncate(start.len());
+        after.write(NodeId::ROOT, &mut out);
+        out.push('\n');
+    }
     out
 }
 

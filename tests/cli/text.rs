@@ -50,6 +50,8 @@ fn windows_line_ends_stay_and_come_with_what_is_new() {
     assert_eq!(after, inject(&folder, POD).replace('\n', "\r\n"));
     let two = format!("{windows}---\r\n{windows}");
     assert_eq!(inject(&folder, &two), format!("{after}---\r\n{after}"));
+    let open = windows.strip_suffix("  # the end\r\n").unwrap().trim_end();
+    assert_eq!(inject(&folder, open), inject(&folder, &format!("{open}\r\n")).trim_end());
 }
 
 #[test]

@@ -163,4 +163,54 @@ proptest! {
         prop_assert!(again.tree.same(NodeId::ROOT, &after, NodeId::ROOT));
         prop_assert_eq!(kept, Kept::Text, "{}", edited);
     }
+
+    /// Whatever a document is written in, and whatever is done to it: it says what it must. How much of its text stays is another matter.
+    #[test]
+    fn no_edit_of_any_style_says_something_else(
+        which in 0..STYLES.len(),
+        crlf in any::<bool>(),
+        picks in prop::collection::vec((any::<prop::sample::Index>(), 0..4usize), 1..8),
+    ) {
+        let text = if crlf { STYLES[which].replace('\n', "\r\n") } else { STYLES[which].to_owned() };
+        let manuscript = Manuscript::read(&Part { text: &text, line: 1 }).unwrap();
+        let values = [r#"{"x":[{"z":1}],"w":"- v: #"}"#, "\"a\\nb\"", "[1,[2],{}]", "null"].map(|value| crate::tree::parse(value).unwrap());
+        let mut after = manuscript.tree.clone();
+        for (turn, (pick, what)) in picks.iter().enumerate() {
+            let nodes: Vec<NodeId> = descend(&after).collect();
+            let node = *pick.get(&nodes);
+            let new = after.graft(&values[(turn + what) % 4], NodeId::ROOT, &[], 0);
+            match (after.view(node), what) {
+                (_, 0) if node != NodeId::ROOT => after.cut(node),
+                (_, 1) if node != NodeId::ROOT => after.exchange_keeping_key(node, new),
+                (View::List, _) => {
+                    let at = pick.index(after.count(node) + 1);
+                    after.insert(node, at, new);
+                }
+                (View::Object, _) => {
+                    let key = after.keep(&format!("new {turn}"));
+                    after.set_member(node, key, new);
+                }
+                _ => {}
+            }
+        }
+        let (edited, kept) = edit(&text, &manuscript, &after);
+        let again = Manuscript::read(&Part { text: &edited, line: 1 }).unwrap();
+        prop_assert!(again.tree.same(NodeId::ROOT, &after, NodeId::ROOT), "{}", edited);
+        prop_assert!(!crlf || kept == Kept::Nothing || !edited.replace("\r\n", "").contains('\n'), "{:?}", edited);
+    }
 }
+
+const STYLES: [&str; 12] = [
+    POD,
+    "s: &l\n  a: b\nt: *l # same\nu:\n  <<: *l\n  c: [*l, {<<: *l, d: 1}]\n",
+    "? k\n: v\n? \"q: r\"\n:\n  - a\n  - ? b\n    : c\n",
+    "{a: [1, 2,\n  {b: c}, # x\n  ], \"d\": {\"e\": \"f\",}}\n",
+    "- - - a\n    - b\n  -\n    c: |2\n        x\n      y\n\n    d: >+\n      z\n\n\n- # c\n  e: f\n",
+    "--- # top\na: !!str 1\nb: !x {c: d}\ne: &e\n- f\ng: *e\n# end",
+    "%YAML 1.1\n---\n\"a\" :   'x\n\n  y'\nb:\n\n\n    c: \"d\\\n      e\"\n    # f\n\ng:   # h\n# i\n...\n",
+    "{\n    \"a\": [\n        {\"b\": \"c\"},\n        1\n    ],\n    \"d\": {}\n}\n",
+    "a:\nb: ~\nc: []\nd: {}\ne: ''\nf:\n- \n- ~\n-\n",
+    "\u{e9}: \u{1f600} # \u{e9}\n\u{fc}:\n  - {\u{f6}: \"\u{e4}\"} # c\n",
+    "a: {b: &x [1], c: *x}\nd:\n  - *x\n  - e: *x\n",
+    "yes: no\n1: 0x10\n1.5: 1e3\nnil: 2001-01-01\n\"false\": 1_000\n",
+];
