@@ -28,14 +28,15 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
-use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::source::Fault;
 use crate::server::{self, args::ServeArgs};
 
 /// Grafts presets and sidecars onto Kubernetes Pods.
 #[derive(Debug, Parser)]
-#[command(name = "podgraft", version, about, long_about = None, after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "podgraft", version, long_about = None, subcommand_required = true, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -100,8 +101,8 @@ Examples:
   presets     in merge order: {preset, became, added, selector, namespaceSelector, conflicts, stoppedBy,
               operations}
               became: applied | shadow | notSelected | excluded | inConflict | stopped | nothing | skipped
-              selector, namespaceSelector: the terms that do not hold
-              conflicts: {path, holder, kind, policy}
+              selector, namespaceSelector: the terms that do not hold, each {term, actual}
+              conflicts: {path, holder, kind, policy, replaced}
   resources   {before, after}, each {requests, limits, qosClass}
   warnings, error
 
@@ -112,10 +113,10 @@ Examples:
   podgraft check policies/
   podgraft check --strict policies/ team.yaml     for CI: warnings count, too
 
--o json is one object: {presets, errors, warnings, problems}, where presets is the number of good ones and
-problems a list of {severity, file, line, column, path, text}.
+-o json is one object: {presets, errors, warnings, notes, problems}, where presets is the number of good
+ones and problems a list of {severity, file, line, column, path, text}; severity: error | warning | note.
 
-Exit status: 0 fine; 1 errors, with --strict also warnings; 2 usage, or something cannot be read.";
+Exit status: 0 fine, also with notes; 1 errors, with --strict also warnings; 2 usage, or something cannot be read.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -152,7 +153,15 @@ impl Terminal {
 #[must_use]
 pub fn command(program: &Path) -> Command {
     let plugin = program.file_stem().is_some_and(|name| name == "kubectl-podgraft");
-    if plugin { renamed(Cli::command()).bin_name("kubectl podgraft") } else { Cli::command() }
+    let command = without_empty_variables(Cli::command());
+    if plugin { renamed(command).bin_name("kubectl podgraft") } else { command }
+}
+
+/// An environment variable that is empty says nothing, as manifests and CI systems have it that always set all of them.
+fn without_empty_variables(command: Command) -> Command {
+    let says_nothing = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let command = command.mut_args(|arg| if says_nothing(&arg) { arg.env(Resettable::Reset) } else { arg });
+    command.mut_subcommands(without_empty_variables)
 }
 
 /// The same examples for the plugin.
@@ -171,7 +180,12 @@ fn renamed(command: Command) -> Command {
 /// Where something can't be read, and what `serve` says.
 pub fn run(arguments: Vec<OsString>) -> anyhow::Result<u8> {
     let program = arguments.first().cloned().unwrap_or_default();
-    let matches = match command(Path::new(&program)).try_get_matches_from(arguments) {
+    let mut command = command(Path::new(&program));
+    if arguments.len() < 2 {
+        // As kubectl and its plugins do: who asks for nothing gets the help, and that is no mistake.
+        return write(&Done { output: command.render_help().to_string(), ..Done::default() }).map(|()| 0).map_err(Into::into);
+    }
+    let matches = match command.try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(message) => {
             // Nobody who closed the pipe wants to hear about it.
@@ -199,7 +213,7 @@ fn completions(shell: clap_complete::Shell, program: &Path) -> Done {
 }
 
 fn write(done: &Done) -> Result<(), Fault> {
-    let notes: String = done.notes.iter().map(|note| format!("{note}\n")).collect();
+    let notes: String = done.notes.iter().map(|note| format!("{}\n", one_line(note))).collect();
     // Without a standard error there is nobody to tell.
     let _ = std::io::stderr().lock().write_all(notes.as_bytes());
     let mut out = std::io::stdout().lock();
@@ -208,4 +222,10 @@ fn write(done: &Done) -> Result<(), Fault> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(Fault::Output),
     }
+}
+
+/// A line that a terminal takes for text only: names in a manifest may hold anything.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }

@@ -9,6 +9,7 @@ use crate::draft::{Draft, OpKind};
 use crate::merge::{Grafting, Verdict};
 use crate::pod;
 use crate::preset::{Preset, PresetSet, Scope};
+use crate::report;
 use crate::tree::{NodeId, Tree};
 
 /// What is to be grafted.
@@ -105,6 +106,8 @@ pub struct Grafted {
     pub conflicts: Vec<Conflict>,
     /// All warnings.
     pub warnings: Vec<String>,
+    /// Those of the warnings that are not about what one preset met: conflicts and Shadows stand in `conflicts` and `fates`, too.
+    pub remarks: Vec<String>,
     /// The message of a refusal.
     pub message: Option<String>,
     /// One for each preset that exists for this namespace, in merge order.
@@ -141,6 +144,7 @@ pub fn graft(subject: &Subject<'_>, presets: &PresetSet) -> Result<Grafted, Unde
         (None, true) => Outcome::Unchanged,
         (None, false) => Outcome::Mutated,
     };
+    let told = decision.grafting.as_ref().map(report::conflict_lines).unwrap_or_default();
     Ok(Grafted {
         outcome,
         skipped: decision.skip,
@@ -150,6 +154,7 @@ pub fn graft(subject: &Subject<'_>, presets: &PresetSet) -> Result<Grafted, Unde
         conflicts: decision.grafting.as_ref().map(|grafting| grafting.conflicts.clone()).unwrap_or_default(),
         message: decision.refused.clone(),
         fates: fates(subject, presets, &decision),
+        remarks: decision.warnings.iter().filter(|warning| !told.contains(warning)).cloned().collect(),
         warnings: decision.warnings,
         labels: seen,
     })

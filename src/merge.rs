@@ -8,7 +8,7 @@ mod containers;
 mod fields;
 mod limits;
 mod lists;
-mod paths;
+pub(crate) mod paths;
 mod ports;
 mod reach;
 mod run;

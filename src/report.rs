@@ -39,15 +39,23 @@ pub fn conflict_line(conflict: &Conflict, first_layer: bool) -> String {
 /// All warnings of a grafting, each one line without control characters.
 #[must_use]
 pub fn warnings(grafting: &Grafting<'_>, more: &[String]) -> Vec<String> {
-    let mut lines: Vec<String> = more.to_vec();
+    let mut lines: Vec<String> = more.iter().map(|line| one_line(line)).collect();
+    lines.extend(conflict_lines(grafting));
+    let notice = |(who, text): &(usize, String)| one_line(&format!("{}: {text}", grafting.members[*who].preset.record()));
+    lines.extend(grafting.notices.iter().map(notice));
+    lines
+}
+
+/// Those of the warnings that say what a preset met, or what a Shadow would do.
+#[must_use]
+pub fn conflict_lines(grafting: &Grafting<'_>) -> Vec<String> {
     let first_layer =
         |record: &str| grafting.members.iter().any(|member| member.preset.record() == record && member.preset.is_first_layer());
-    lines.extend(grafting.conflicts.iter().map(|conflict| conflict_line(conflict, first_layer(&conflict.preset))));
+    let mut lines: Vec<String> = grafting.conflicts.iter().map(|conflict| conflict_line(conflict, first_layer(&conflict.preset))).collect();
     for shadowed in &grafting.shadows {
         let record = grafting.members[shadowed.member].preset.record();
         lines.push(format!("shadow {record} would add {} operations", shadowed.operations));
     }
-    lines.extend(grafting.notices.iter().map(|(who, text)| format!("{}: {text}", grafting.members[*who].preset.record())));
     lines.iter().map(|line| one_line(line)).collect()
 }
 

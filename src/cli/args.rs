@@ -8,18 +8,19 @@ use clap::{Args, ValueEnum};
 #[derive(Args, Clone, Debug)]
 pub struct PresetArgs {
     /// A directory with presets; may be given several times
-    #[arg(long, value_name = "DIR", env = "PODGRAFT_PRESETS", value_delimiter = ',', default_value = "policies/")]
+    #[arg(long, value_name = "DIR", env = "PODGRAFT_PRESETS", hide_env_values = true, value_delimiter = ',', default_value = "policies/")]
     pub presets: Vec<PathBuf>,
     #[command(flatten)]
     pub names: NameArgs,
     /// Labels of the namespaces of all Pods, as K=V; kubernetes.io/metadata.name need not be given
-    #[arg(long, value_name = "K=V,...", env = "PODGRAFT_NAMESPACE_LABELS", value_delimiter = ',', value_parser = label)]
+    #[arg(long, value_name = "K=V,...", env = "PODGRAFT_NAMESPACE_LABELS", hide_env_values = true, value_delimiter = ',', value_parser = label)]
     pub namespace_labels: Vec<(String, String)>,
     /// Namespaces whose Pods are left alone
     #[arg(
         long,
         value_name = "NAME,...",
         env = "PODGRAFT_EXEMPT_NAMESPACES",
+        hide_env_values = true,
         value_delimiter = ',',
         default_values = ["kube-system", "kube-public", "kube-node-lease", "podgraft"]
     )]

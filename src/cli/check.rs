@@ -1,29 +1,31 @@
 //! `podgraft check`: every problem of presets.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::Done;
 use super::args::{NameArgs, ReportOutput};
+use super::overlap::{self, Overlap};
+use super::presets;
 use super::source::{self, Fault, Source};
-use super::{overlap, presets};
+use super::{Done, one_line};
 use crate::document::{Problem, Severity};
 use crate::preset::Preset;
 
 /// Read presets and report every problem, without a cluster
 ///
-/// Also two presets that can select the same Pod and would be in conflict there with one another. A line is FILE:LINE:COLUMN: PATH: what to
-/// do about it.
+/// Also two presets that are in conflict with one another: a warning where a Pod that one of them selects gets the other without asking for
+/// it, a note where only a Pod that carries the labels of both would. A line is FILE:LINE:COLUMN: PATH: what to do about it (how bad it is).
 #[derive(Args, Clone, Debug)]
 pub struct CheckArgs {
     /// Files, or directories with *.yaml, *.yml and *.json [default: policies/]
     #[arg(value_name = "FILE|DIR")]
     pub paths: Vec<PathBuf>,
     /// Directory with presets, as for the other commands; may be given several times
-    #[arg(long, value_name = "DIR", env = "PODGRAFT_PRESETS", value_delimiter = ',')]
+    #[arg(long, value_name = "DIR", env = "PODGRAFT_PRESETS", hide_env_values = true, value_delimiter = ',')]
     pub presets: Vec<PathBuf>,
     /// Exit with status 1 on warnings, too
     #[arg(long)]
@@ -40,6 +42,7 @@ struct Report<'p> {
     presets: usize,
     errors: usize,
     warnings: usize,
+    notes: usize,
     problems: Vec<Reported<'p>>,
 }
 
@@ -61,19 +64,19 @@ pub fn run(args: &CheckArgs) -> Result<Done, Fault> {
     let CheckArgs { paths, presets: directories, strict, output, names } = args;
     let sources = sources(paths, directories)?;
     let mut documents = presets::read(&sources, &names.namespace);
-    let mut problems: Vec<Problem> = documents.iter_mut().flat_map(|document| std::mem::take(&mut document.problems)).collect();
+    let problems: Vec<Problem> = documents.iter_mut().flat_map(|document| std::mem::take(&mut document.problems)).collect();
     let good: Vec<Arc<Preset>> = presets::compile(documents);
-    problems.extend(overlap::find(&good));
-    let order = |source: &str| sources.iter().position(|known| known.name == source);
-    problems.sort_by_key(|problem| (order(&problem.source), problem.line, problem.column));
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    let warnings = problems.len() - errors;
+    let overlaps = overlap::find(&good);
+    let mut all: Vec<Reported<'_>> = problems.iter().map(reported).collect();
+    all.extend(overlaps.iter().filter_map(|overlap| Some(meeting(good.get(overlap.preset)?, overlap))));
+    let order: HashMap<&str, usize> = sources.iter().enumerate().map(|(at, source)| (source.name.as_str(), at)).collect();
+    all.sort_by_key(|problem| (order.get(problem.file), problem.line, problem.column));
+    let count = |severity: &str| all.iter().filter(|problem| problem.severity == severity).count();
+    let (errors, warnings, notes) = (count(ERROR), count(WARNING), count(NOTE));
+    let report = Report { presets: good.len(), errors, warnings, notes, problems: all };
     let output = match output {
-        ReportOutput::Text => text(&problems, good.len(), errors, warnings),
-        ReportOutput::Json => {
-            let problems = problems.iter().map(reported).collect();
-            serde_json::to_string_pretty(&Report { presets: good.len(), errors, warnings, problems }).unwrap_or_default() + "\n"
-        }
+        ReportOutput::Text => text(&report),
+        ReportOutput::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
     };
     Ok(Done { output, problems: errors > 0 || (*strict && warnings > 0), ..Done::default() })
 }
@@ -93,27 +96,35 @@ fn sources(paths: &[PathBuf], directories: &[PathBuf]) -> Result<Vec<Source>, Fa
     Ok(sources)
 }
 
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    }
-}
+const ERROR: &str = "error";
+const WARNING: &str = "warning";
+const NOTE: &str = "note";
 
-fn text(problems: &[Problem], presets: usize, errors: usize, warnings: usize) -> String {
+fn text(report: &Report<'_>) -> String {
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    let mut out: String = problems.iter().map(|problem| format!("{problem} ({})\n", word(problem.severity))).collect();
-    out.push_str(&format!("{}: {}, {}\n", count(presets, "good preset"), count(errors, "error"), count(warnings, "warning")));
+    let mut out = String::new();
+    for Reported { severity, file, line, column, path, text } in &report.problems {
+        let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
+        out.push_str(&one_line(&format!("{file}:{line}:{column}: {path}{text} ({severity})")));
+        out.push('\n');
+    }
+    let Report { presets, errors, warnings, notes, .. } = report;
+    let found = format!("{}, {}, {}", count(*errors, ERROR), count(*warnings, WARNING), count(*notes, NOTE));
+    out.push_str(&format!("{found}; {} {} fine\n", count(*presets, "preset"), if *presets == 1 { "is" } else { "are" }));
     out
 }
 
 fn reported(problem: &Problem) -> Reported<'_> {
-    Reported {
-        severity: word(problem.severity),
-        file: &problem.source,
-        line: problem.line,
-        column: problem.column,
-        path: &problem.path,
-        text: &problem.text,
-    }
+    let Problem { severity, source, line, column, path, text } = problem;
+    let severity = match severity {
+        Severity::Error => ERROR,
+        Severity::Warning => WARNING,
+    };
+    Reported { severity, file: source, line: *line, column: *column, path, text }
+}
+
+fn meeting<'p>(preset: &'p Preset, overlap: &'p Overlap) -> Reported<'p> {
+    let origin = &preset.spec().origin;
+    let severity = if overlap.certain { WARNING } else { NOTE };
+    Reported { severity, file: &origin.source, line: origin.line, column: 1, path: "spec", text: &overlap.text }
 }

@@ -1,20 +1,17 @@
 //! `podgraft explain`: what each preset does to each Pod, and why not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::Done;
 use super::args::{FileArgs, PresetArgs, ReportOutput};
 use super::presets;
 use super::source::Fault;
 use super::treat::{self, Treated};
 use super::verdict::{Said, verdicts};
+use super::{Done, one_line};
 use crate::admit::Outcome;
-use crate::graft::Grafted;
-use crate::report::conflict_line;
 use crate::resources::{Effective, effective};
 use crate::tree::{self, NodeId};
 
@@ -97,7 +94,7 @@ fn explain(file: &str, line: usize, treated: &Treated, presets: Vec<Said>) -> Ex
     let workload = &treated.workload;
     let grafted = treated.result.as_ref().ok();
     let mut warnings = workload.warnings.clone();
-    warnings.extend(grafted.into_iter().flat_map(other_warnings));
+    warnings.extend(grafted.into_iter().flat_map(|grafted| grafted.remarks.iter().cloned()));
     Explained {
         file: file.to_owned(),
         line,
@@ -118,13 +115,6 @@ fn explain(file: &str, line: usize, treated: &Treated, presets: Vec<Said>) -> Ex
     }
 }
 
-/// The warnings that are not about conflicts, which stand with their presets.
-fn other_warnings(grafted: &Grafted) -> Vec<String> {
-    let about: Vec<String> =
-        grafted.conflicts.iter().flat_map(|conflict| [conflict_line(conflict, true), conflict_line(conflict, false)]).collect();
-    grafted.warnings.iter().filter(|warning| !about.contains(warning)).cloned().collect()
-}
-
 fn total(pod: &str) -> Total {
     let Ok(tree) = tree::parse(pod) else { return Total::default() };
     let Some(spec) = tree.present(NodeId::ROOT, "spec") else { return Total::default() };
@@ -135,41 +125,28 @@ fn total(pod: &str) -> Total {
 
 fn text(explained: &Explained) -> String {
     let Explained { file, line, kind, namespace, name, skipped, presets, resources, warnings, error, outcome } = explained;
-    let mut out = format!("{kind} {namespace}/{name} ({file}:{line}): {outcome}");
-    if let Some(skipped) = skipped {
-        let _ = write!(out, ", {skipped}");
-    }
-    out.push('\n');
-    if let Some(error) = error {
-        let _ = writeln!(out, "  error: {error}");
-    }
-    if presets.is_empty() {
-        out.push_str("  no preset exists for this namespace\n");
+    let skipped = skipped.as_ref().map(|skipped| format!(", {skipped}")).unwrap_or_default();
+    let mut lines = vec![format!("{kind} {namespace}/{name} ({file}:{line}): {outcome}{skipped}")];
+    lines.extend(error.iter().map(|error| format!("  error: {error}")));
+    if presets.is_empty() && error.is_none() {
+        lines.push("  no preset exists for this namespace".to_owned());
     }
     for said in presets {
-        let _ = writeln!(out, "  {}: {}", said.preset, said.sentence());
-        for conflict in &said.conflicts {
-            let _ = writeln!(out, "      {}", conflict.sentence());
-        }
+        lines.push(format!("  {}: {}", said.preset, said.sentence()));
+        lines.extend(said.conflicts.iter().map(|conflict| format!("      {}", conflict.sentence())));
     }
     let (before, after) = (&resources.before, &resources.after);
     for (what, before, after) in [("requests", &before.requests, &after.requests), ("limits", &before.limits, &after.limits)] {
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        let each = names.iter().map(|name| {
-            let value = |of: &BTreeMap<String, String>| of.get(*name).cloned().unwrap_or_else(|| "none".to_owned());
-            let (before, after) = (value(before), value(after));
-            if before == after { format!("{name} {after}") } else { format!("{name} {before} -> {after}") }
-        });
-        let each: Vec<String> = each.collect();
-        let _ = writeln!(out, "  {what}: {}", if each.is_empty() { "none".to_owned() } else { each.join(", ") });
+        let value = |of: &BTreeMap<String, String>, name: &String| of.get(name).cloned().unwrap_or_else(|| "none".to_owned());
+        let each: Vec<String> = names.iter().map(|name| format!("{name} {}", became(&value(before, name), &value(after, name)))).collect();
+        lines.push(format!("  {what}: {}", if each.is_empty() { "none".to_owned() } else { each.join(", ") }));
     }
-    if before.qos_class == after.qos_class {
-        let _ = writeln!(out, "  QoS class: {}", after.qos_class);
-    } else {
-        let _ = writeln!(out, "  QoS class: {} -> {}", before.qos_class, after.qos_class);
-    }
-    for warning in warnings {
-        let _ = writeln!(out, "  warning: {warning}");
-    }
-    out
+    lines.push(format!("  QoS class: {}", became(before.qos_class, after.qos_class)));
+    lines.extend(warnings.iter().map(|warning| format!("  warning: {warning}")));
+    lines.iter().map(|line| one_line(line) + "\n").collect()
+}
+
+fn became(before: &str, after: &str) -> String {
+    if before == after { after.to_owned() } else { format!("{before} -> {after}") }
 }

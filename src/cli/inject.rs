@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::args::{FileArgs, InjectOutput, PresetArgs};
+use super::manifest::Manifest;
 use super::output;
 use super::presets;
 use super::source::Fault;
@@ -54,13 +55,12 @@ pub fn run(args: &InjectArgs, terminal: Terminal) -> Result<Done, Fault> {
 }
 
 fn notes(file: &TreatedFile, done: &mut Done) {
-    for document in &file.documents {
-        for treated in &document.workloads {
-            done.notes.extend(treated.notes());
-        }
-        if document.rewritten {
-            let [kind, namespace, name] = &document.names;
-            done.notes.push(format!("warning: {kind} {namespace}/{name}: the document was written anew, its comments are lost"));
+    let Manifest { source, documents } = &file.manifest;
+    for (document, treated) in documents.iter().zip(&file.documents) {
+        let place = format!("{}:{}", source.name, document.line);
+        done.notes.extend(treated.workloads.iter().flat_map(|one| one.notes(&place)));
+        if treated.rewritten {
+            done.notes.push(format!("warning: {place}: the document was written anew, its comments are lost"));
         }
     }
 }

@@ -2,18 +2,33 @@
 
 use crate::tree::{NodeId, Tree, View, write_json_string};
 
-/// A document written anew in the style of the text that it was read from: on one line, or with that text's indentation.
-#[must_use]
-pub fn rewrite(text: &str, after: &Tree<'_>) -> String {
-    let mut out = String::new();
-    if !text.contains('\n') {
-        after.write(NodeId::ROOT, &mut out);
-        return out;
+/// How a program laid out a JSON text.
+#[derive(Clone, Copy, Debug)]
+pub struct Style<'t> {
+    /// What a member or entry is indented by; `None`: all on one line.
+    indent: Option<&'t str>,
+    crlf: bool,
+}
+
+impl<'t> Style<'t> {
+    /// As far as it shows in a text.
+    #[must_use]
+    pub fn of(text: &'t str) -> Style<'t> {
+        let second = text.split('\n').nth(1);
+        let indent = second.map(|line| &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]);
+        Style { indent, crlf: text.contains("\r\n") }
     }
-    let second = text.split('\n').nth(1).unwrap_or_default();
-    let indent = &second[..second.len() - second.trim_start_matches([' ', '\t']).len()];
-    pretty(after, NodeId::ROOT, indent, &mut out);
-    if text.contains("\r\n") { out.replace('\n', "\r\n") } else { out }
+
+    /// A document in this style.
+    #[must_use]
+    pub fn write(&self, tree: &Tree<'_>) -> String {
+        let mut out = String::new();
+        match self.indent {
+            None => tree.write(NodeId::ROOT, &mut out),
+            Some(indent) => pretty(tree, NodeId::ROOT, indent, &mut out),
+        }
+        if self.crlf { out.replace('\n', "\r\n") } else { out }
+    }
 }
 
 /// Appends a node with a member or entry a line, each deeper by `indent`.
@@ -65,7 +80,7 @@ mod tests {
             "{\n  \"a\": [\n    1,\n    {\n      \"b\": null\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}",
             "{\r\n\t\"a\": 1\r\n}",
         ] {
-            assert_eq!(rewrite(text, &crate::tree::parse(text).unwrap()), text);
+            assert_eq!(Style::of(text).write(&crate::tree::parse(text).unwrap()), text);
         }
     }
 }

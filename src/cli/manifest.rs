@@ -6,17 +6,8 @@ use serde::de::IgnoredAny;
 
 use super::source::{Fault, Source};
 use super::spans::Manuscript;
-use crate::tree::{NodeId, Tree};
+use crate::tree::{NodeId, Tree, View};
 use crate::yaml::{self, Part};
-
-/// What a document is written in.
-#[derive(Clone, Debug)]
-pub enum Body {
-    /// YAML, with the places of its nodes relative to the start of [`Document::range`].
-    Yaml(Manuscript),
-    /// JSON.
-    Json(Tree<'static>),
-}
 
 /// One document of a file.
 #[derive(Clone, Debug)]
@@ -25,18 +16,17 @@ pub struct Document {
     pub range: Range<usize>,
     /// The line on which it starts, counted from 1.
     pub line: usize,
-    /// What it says. Documents that say nothing are not kept.
-    pub body: Body,
+    /// What it says, with places relative to the start of `range`. Documents that say nothing are not kept.
+    pub manuscript: Manuscript,
+    /// Whether it is JSON.
+    pub json: bool,
 }
 
 impl Document {
     /// What it says.
     #[must_use]
     pub fn tree(&self) -> &Tree<'static> {
-        match &self.body {
-            Body::Yaml(manuscript) => &manuscript.tree,
-            Body::Json(tree) => tree,
-        }
+        &self.manuscript.tree
     }
 }
 
@@ -70,18 +60,18 @@ impl Manifest {
                     let range = start + value.start..start + value.end;
                     let line = part.line + newlines(&part.text[..value.start]);
                     let one = Part { text: &source.text[range.clone()], line };
-                    let tree = Manuscript::read(&one).map_err(fault)?.tree;
-                    documents.push(Document { range, line, body: Body::Json(tree) });
+                    let manuscript = Manuscript::read(&one).map_err(fault)?;
+                    documents.push(Document { range, line, manuscript, json: true });
                 }
                 continue;
             }
             let manuscript = Manuscript::read(&part).map_err(fault)?;
             let Some(root) = manuscript.span(NodeId::ROOT) else { continue };
             let line = part.line + newlines(&part.text[..root.start]);
-            if matches!(manuscript.tree.view(NodeId::ROOT), crate::tree::View::Null) {
+            if manuscript.tree.view(NodeId::ROOT) == View::Null {
                 continue;
             }
-            documents.push(Document { range: start..start + part.text.len(), line, body: Body::Yaml(manuscript) });
+            documents.push(Document { range: start..start + part.text.len(), line, manuscript, json: false });
         }
         Ok(Manifest { source, documents })
     }
@@ -89,7 +79,7 @@ impl Manifest {
     /// Whether all documents are JSON.
     #[must_use]
     pub fn is_json(&self) -> bool {
-        !self.documents.is_empty() && self.documents.iter().all(|document| matches!(document.body, Body::Json(_)))
+        !self.documents.is_empty() && self.documents.iter().all(|document| document.json)
     }
 }
 

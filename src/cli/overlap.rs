@@ -1,94 +1,128 @@
 //! Two presets that can select the same Pod and would be in conflict there.
 //!
-//! Both are grafted onto a Pod that was made up for them: its labels satisfy both selectors, it has a container of each name that they
-//! mention without an image and one more, and nothing else. A conflict in which one of them meets the other is reported.
+//! Both are grafted onto a Pod that was made up for them. A conflict in which one of them meets the other is reported: as a warning where
+//! they meet without anybody's doing, because whoever asks for one of them gets the other too; as a note where they meet only on a Pod that
+//! carries the labels of both, which its author may never want.
+
+mod specimen;
+mod touch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::json::quoted;
 use super::treat::namespace_labels;
 use crate::conflict::{Conflict, Holder};
-use crate::document::{Problem, Severity};
 use crate::graft::{self, Subject};
-use crate::preset::{CONTAINER_LISTS, Preset, PresetSet, Scope};
+use crate::preset::{Preset, PresetSet, Scope};
 use crate::selector::{Requirement, Selector};
-use crate::tree::{self, NodeId, Tree, View};
+use crate::tree;
 
-/// Warnings about all pairs, at the place of the later one in merge order.
+/// What one preset is told at most; the rest is only counted. So that a thousand presets which all say the same thing differently are
+/// reported in a time and a length that somebody can wait for and read.
+pub const MOST: usize = 5;
+
+/// One preset that meets another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// The preset at which it is reported, the later one in merge order: its place in the list that was given.
+    pub preset: usize,
+    /// Whether nothing keeps them apart: a warning, else a note.
+    pub certain: bool,
+    /// What is told.
+    pub text: String,
+}
+
+/// All that is to be told about pairs, in merge order of the later one.
 #[must_use]
-pub fn find(presets: &[Arc<Preset>]) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for (left, right) in candidates(presets) {
-        let (left, right) = (&presets[left], &presets[right]);
-        if let Some((preset, other, conflict)) = clash(left, right) {
-            let origin = &preset.spec().origin;
-            let text = format!(
-                "can select the same Pod as {} ({}:{}) and is then in conflict with it about {} {}: give them selectors that exclude each other, or make them say the same",
-                other.spec().key,
-                other.spec().origin.source,
-                other.spec().origin.line,
-                conflict.kind.word(),
-                conflict.path
-            );
-            let path = "spec".to_owned();
-            problems.push(Problem { severity: Severity::Warning, source: origin.source.clone(), line: origin.line, column: 1, path, text });
+pub fn find(presets: &[Arc<Preset>]) -> Vec<Overlap> {
+    let mut order: Vec<usize> = (0..presets.len()).filter(|index| !presets[*index].is_shadow()).collect();
+    let set = PresetSet::new(presets.to_vec());
+    let rank: HashMap<String, usize> = set.presets().iter().enumerate().map(|(rank, preset)| (preset.qualified(), rank)).collect();
+    order.sort_by_key(|index| rank.get(&presets[*index].qualified()));
+    let ordered: Vec<&Arc<Preset>> = order.iter().map(|index| &presets[*index]).collect();
+    let asked: Vec<BTreeSet<(bool, &str)>> = ordered.iter().map(|preset| asked_for(preset)).collect();
+
+    let mut found = Vec::new();
+    for (later, earlier) in candidates(&ordered).into_iter().enumerate() {
+        let certain = |earlier: &usize| asked[later].is_subset(&asked[*earlier]) || asked[*earlier].is_subset(&asked[later]);
+        let (mut others, apart): (Vec<usize>, Vec<usize>) = earlier.into_iter().partition(certain);
+        others.extend(apart);
+        let mut told = 0;
+        for (at, other) in others.iter().enumerate() {
+            if told == MOST {
+                let more = others.len() - at;
+                let text = format!("touches the same places as {more} more presets, which were not tried");
+                found.push(Overlap { preset: order[later], certain: false, text });
+                break;
+            }
+            let Some(conflict) = clash(ordered[*other], ordered[later]) else { continue };
+            told += 1;
+            let certain = certain(other);
+            found.push(Overlap { preset: order[later], certain, text: text(ordered[*other], &conflict, certain) });
         }
     }
-    problems
+    found
 }
 
-/// Pairs that have a word in common: a key of an entry, or a field. All others have nothing to be in conflict about.
-fn candidates(presets: &[Arc<Preset>]) -> BTreeSet<(usize, usize)> {
-    let mut by_word: HashMap<String, Vec<usize>> = HashMap::new();
-    for (index, preset) in presets.iter().enumerate().filter(|(_, preset)| !preset.is_shadow()) {
-        let mut words = BTreeSet::new();
-        let tree = preset.fragment().tree();
-        if !tree.is_empty() {
-            collect(tree, NodeId::ROOT, &mut words);
-        }
-        for word in words {
-            by_word.entry(word).or_default().push(index);
-        }
+fn text(other: &Preset, conflict: &Conflict, certain: bool) -> String {
+    let spec = other.spec();
+    let (key, source, line) = (&spec.key, &spec.origin.source, spec.origin.line);
+    let about = format!("{} {}", conflict.kind.word(), conflict.path);
+    if certain {
+        format!(
+            "is in conflict with {key} ({source}:{line}) about {about} on Pods that both select: give them selectors that exclude each other, or make them say the same"
+        )
+    } else {
+        format!("would be in conflict with {key} ({source}:{line}) about {about} on a Pod that asks for both")
     }
-    let mut pairs = BTreeSet::new();
-    for sharers in by_word.values() {
-        for (at, left) in sharers.iter().enumerate() {
-            for right in &sharers[at + 1..] {
-                if can_meet(&presets[*left], &presets[*right]) {
-                    pairs.insert((*left, *right));
+}
+
+/// The labels that an object must carry to be selected, whatever their values: of the namespace (true) and of the Pod. Two presets that can
+/// meet do so without anybody's doing where one asks for nothing that the other does not ask for.
+fn asked_for(preset: &Preset) -> BTreeSet<(bool, &str)> {
+    let spec = preset.spec();
+    let mut asked: BTreeSet<(bool, &str)> = positive(&spec.selector).map(|key| (false, key)).collect();
+    asked.extend(spec.namespace_selector.iter().flat_map(positive).map(|key| (true, key)));
+    if matches!(spec.key.scope, Scope::Namespace(_)) {
+        asked.insert((true, NAMESPACE));
+    }
+    asked
+}
+
+const NAMESPACE: &str = "kubernetes.io/metadata.name";
+
+fn positive(selector: &Selector) -> impl Iterator<Item = &str> {
+    let positive = selector.requirements.iter().filter(|term| matches!(term, Requirement::In(..) | Requirement::Exists(_)));
+    positive.map(Requirement::key)
+}
+
+/// For each preset, those before it that touch a place in common and may select the same Pod.
+fn candidates(presets: &[&Arc<Preset>]) -> Vec<BTreeSet<usize>> {
+    /// Those before that touch a place, firmly and lightly.
+    type Before = HashMap<String, [Vec<usize>; 2]>;
+    let mut by_place = Before::new();
+    let mut all = Vec::new();
+    for (later, preset) in presets.iter().enumerate() {
+        let touched = touch::places(preset);
+        let mut others: BTreeSet<usize> = BTreeSet::new();
+        for (places, light) in [(&touched.firm, false), (&touched.light, true)] {
+            for place in places {
+                let Some([firmly, lightly]) = by_place.get(place) else { continue };
+                others.extend(firmly);
+                if !light {
+                    others.extend(lightly);
                 }
             }
         }
-    }
-    pairs
-}
-
-/// What a preset could meet another at: names and paths of entries, and members of objects that are not entries.
-fn collect(tree: &Tree<'_>, node: NodeId, words: &mut BTreeSet<String>) {
-    const FRAMES: [&str; 10] =
-        ["env", "envFrom", "volumeMounts", "volumes", "template", "metadata", "spec", "containers", "initContainers", "labels"];
-    for child in tree.children(node) {
-        let key = tree.key(child);
-        match tree.view(child) {
-            View::List | View::Object => {
-                if !key.is_empty() && !FRAMES.contains(&key) {
-                    words.insert(key.to_owned());
-                }
-                collect(tree, child, words);
-            }
-            View::String(value) if matches!(key, "name" | "mountPath" | "devicePath" | "ip") => {
-                words.insert(value.trim_end_matches('/').to_owned());
-            }
-            View::Int(value) if matches!(key, "containerPort" | "hostPort") => {
-                words.insert(value.to_string());
-            }
-            _ if matches!(key, "value" | "image" | "readOnly") => {}
-            _ => {
-                words.insert(key.to_owned());
+        for (places, strength) in [(touched.firm, 0), (touched.light, 1)] {
+            for place in places {
+                by_place.entry(place).or_default()[strength].push(later);
             }
         }
+        others.retain(|earlier| can_meet(presets[*earlier], preset));
+        all.push(others);
     }
+    all
 }
 
 /// Whether there is a namespace where both apply and a Pod that both select, as far as pairs of terms tell.
@@ -103,131 +137,105 @@ fn can_meet(left: &Preset, right: &Preset) -> bool {
     namespaces && !left.selector.excludes(&right.selector) && !excluded(left.namespace_selector.as_ref(), right.namespace_selector.as_ref())
 }
 
-/// The first conflict of one with the other, the one in conflict first.
-fn clash<'p>(left: &'p Arc<Preset>, right: &'p Arc<Preset>) -> Option<(&'p Preset, &'p Preset, Conflict)> {
-    let labels = satisfy([&left.spec().selector, &right.spec().selector].into_iter())?;
+/// The first conflict of one with the other.
+fn clash(left: &Arc<Preset>, right: &Arc<Preset>) -> Option<Conflict> {
+    let labels = specimen::labels([&left.spec().selector, &right.spec().selector].into_iter())?;
     let selectors = [left, right].into_iter().filter_map(|preset| preset.spec().namespace_selector.as_ref());
-    let mut of_namespace = satisfy(selectors)?;
+    let mut of_namespace: BTreeMap<String, String> = specimen::labels(selectors.clone())?;
     let own = [left, right].into_iter().find_map(|preset| match &preset.spec().key.scope {
         Scope::Namespace(namespace) => Some(namespace.clone()),
         Scope::Cluster => None,
     });
-    let required = of_namespace.remove("kubernetes.io/metadata.name");
-    let namespace = match (own, required) {
-        (Some(own), Some(required)) if own != required => return None,
-        (Some(namespace), _) | (None, Some(namespace)) => namespace,
-        (None, None) => "default".to_owned(),
-    };
+    let namespace = own.or_else(|| of_namespace.remove(NAMESPACE)).unwrap_or_else(|| "default".to_owned());
     let given: Vec<(String, String)> = of_namespace.into_iter().collect();
-    let pod = pod(&labels, left, right);
+    let namespace_labels = namespace_labels(&given, &namespace);
+    if !selectors.into_iter().all(|selector| selector.matches(&namespace_labels[..])) {
+        return None;
+    }
+    let pod = specimen::pod(&labels, left, right);
     let pod = tree::parse(&pod).ok()?;
-    let subject = Subject {
-        pod: &pod,
-        namespace: &namespace,
-        namespace_labels: &namespace_labels(&given, &namespace),
-        extra_labels: &[],
-        claims: &[],
-        exempt: &[],
-    };
+    let subject =
+        Subject { pod: &pod, namespace: &namespace, namespace_labels: &namespace_labels, extra_labels: &[], claims: &[], exempt: &[] };
     let grafted = graft::graft(&subject, &PresetSet::new(vec![Arc::clone(left), Arc::clone(right)])).ok()?;
-    let conflict = grafted.conflicts.into_iter().find(|conflict| matches!(conflict.holder, Holder::Preset(_)))?;
-    // Of a PodPreset and a ClusterPodPreset of one name the records differ.
-    if conflict.preset == right.record() { Some((right, left, conflict)) } else { Some((left, right, conflict)) }
-}
-
-/// Labels that satisfy all selectors, where there are some.
-fn satisfy<'s>(selectors: impl Iterator<Item = &'s Selector>) -> Option<BTreeMap<String, String>> {
-    let terms: Vec<&Requirement> = selectors.flat_map(|selector| &selector.requirements).collect();
-    let mut labels = BTreeMap::new();
-    for term in &terms {
-        let key = term.key();
-        let fits = |value: &str| {
-            terms.iter().filter(|other| other.key() == key).all(|other| other.holds(&[(key.to_owned(), value.to_owned())][..]))
-        };
-        let value = match term {
-            Requirement::In(_, values) => values.iter().find(|value| fits(value))?.clone(),
-            Requirement::Exists(_) if labels.contains_key(key) => continue,
-            Requirement::Exists(_) => {
-                // Any value will do that no other term refuses.
-                let wanted = terms.iter().find_map(|other| match other {
-                    Requirement::In(of, values) if of == key => values.iter().find(|value| fits(value)).cloned(),
-                    _ => None,
-                });
-                wanted.or_else(|| (0..=terms.len()).map(|number| format!("x{number}")).find(|value| fits(value)))?
-            }
-            Requirement::NotIn(..) | Requirement::DoesNotExist(_) => continue,
-        };
-        labels.insert(key.to_owned(), value);
-    }
-    Some(labels)
-}
-
-/// A Pod for both.
-fn pod(labels: &BTreeMap<String, String>, left: &Preset, right: &Preset) -> String {
-    let given = |name: &str| left.gives_image(name) || right.gives_image(name);
-    let mut taken = BTreeSet::new();
-    let mut lists = [Vec::new(), vec!["app".to_owned()]];
-    for (list, names) in CONTAINER_LISTS.iter().zip(&mut lists) {
-        for preset in [left, right] {
-            let fragment = preset.fragment();
-            for container in fragment.entries(&["template", "spec", list]) {
-                let name = fragment.tree().get_str(container, "name").unwrap_or_default();
-                if !given(name) && name != "app" && taken.insert(name.to_owned()) {
-                    names.push(name.to_owned());
-                }
-            }
-        }
-    }
-    // A container that each reaches with its env and mounts: the names that the globs stand for.
-    for preset in [left, right] {
-        let targets = &preset.spec().targets;
-        for glob in &targets.include {
-            let name = glob.replace('*', "").replace('?', "x");
-            let name = if name.is_empty() { "app".to_owned() } else { name.trim_matches('-').to_owned() };
-            if !name.is_empty() && !given(&name) && name != "app" && targets.mean(&name) && taken.insert(name.clone()) {
-                lists[1].push(name);
-            }
-        }
-    }
-    let containers = |names: &[String]| -> String {
-        let each: Vec<String> =
-            names.iter().map(|name| format!("{{\"name\":{},\"image\":\"registry.example/app:1\"}}", quoted(name))).collect();
-        each.join(",")
-    };
-    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value))).collect();
-    format!(
-        "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{{\"name\":\"check\",\"labels\":{{{}}}}},\"spec\":{{\"initContainers\":[{}],\"containers\":[{}]}}}}",
-        labels.join(","),
-        containers(&lists[0]),
-        containers(&lists[1])
-    )
+    grafted.conflicts.into_iter().find(|conflict| matches!(conflict.holder, Holder::Preset(_)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::{self, ReadOptions};
+
+    fn presets(text: &str) -> Vec<Arc<Preset>> {
+        let mut documents = document::read("x.yaml", text, &ReadOptions { default_namespace: "default" });
+        document::refuse_twins(&mut documents);
+        crate::cli::presets::compile(documents)
+    }
+
+    fn preset(name: &str, selector: &str, more: &str) -> String {
+        format!(
+            "---\napiVersion: podgraft.dev/v1beta1\nkind: ClusterPodPreset\nmetadata: {{name: {name}}}\nspec:\n  selector: {selector}\n  env: [{{name: A, value: {name}}}]\n{more}"
+        )
+    }
 
     #[test]
-    fn labels_for_two_selectors() {
-        let strings = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
-        let one = Selector {
-            requirements: vec![
-                Requirement::Exists("a".into()),
-                Requirement::In("b".into(), strings(&["1", "2"])),
-                Requirement::NotIn("c".into(), strings(&["x0"])),
-            ],
-        };
-        let two = Selector {
-            requirements: vec![
-                Requirement::NotIn("b".into(), strings(&["1"])),
-                Requirement::Exists("c".into()),
-                Requirement::DoesNotExist("d".into()),
-                Requirement::In("a".into(), strings(&["z"])),
-            ],
-        };
-        let labels: Vec<(String, String)> = satisfy([&one, &two].into_iter()).unwrap().into_iter().collect();
-        assert!(one.matches(&labels[..]) && two.matches(&labels[..]), "{labels:?}");
-        let never = Selector { requirements: vec![Requirement::In("b".into(), strings(&["1"]))] };
-        assert!(satisfy([&two, &never].into_iter()).is_none());
+    fn whoever_gets_the_other_without_asking_is_warned() {
+        let web = "{matchLabels: {app: web}}";
+        for (one, two, certain) in [
+            (web, web, Some(true)),
+            (web, "{}", Some(true)),
+            (web, "{matchLabels: {app: web, tier: edge}}", Some(true)),
+            (web, "{matchExpressions: [{key: app, operator: In, values: [web, api]}]}", Some(true)),
+            (web, "{matchExpressions: [{key: app, operator: Exists}]}", Some(true)),
+            (web, "{matchExpressions: [{key: tier, operator: DoesNotExist}]}", Some(true)),
+            (web, "{matchLabels: {tier: edge}}", Some(false)),
+            ("{matchLabels: {app: web, tier: edge}}", "{matchLabels: {app: web, zone: a}}", Some(false)),
+            (web, "{matchLabels: {app: api}}", None),
+            (web, "{matchExpressions: [{key: app, operator: DoesNotExist}]}", None),
+        ] {
+            let found = find(&presets(&(preset("one", one, "") + &preset("two", two, ""))));
+            assert_eq!(found.first().map(|overlap| overlap.certain), certain, "{one} {two}");
+            assert!(found.len() < 2);
+        }
+        let team = |team: &str| format!("  namespaceSelector: {{matchLabels: {team}}}\n");
+        for (one, two, certain) in [
+            ("{team: a}", "{team: a}", Some(true)),
+            ("{team: a}", "{}", Some(true)),
+            ("{team: a}", "{env: prod}", Some(false)),
+            ("{team: a}", "{team: b}", None),
+        ] {
+            let found = find(&presets(&(preset("one", web, &team(one)) + &preset("two", web, &team(two)))));
+            assert_eq!(found.first().map(|overlap| overlap.certain), certain, "{one} {two}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_that_all_differ_are_told_in_few_lines() {
+        let text: String = (0..1000).map(|number| preset(&format!("p{number}"), "{}", "")).collect();
+        let found = find(&presets(&text));
+        assert!(found.len() <= 1000 * (MOST + 1), "{}", found.len());
+        assert!(found.iter().any(|overlap| overlap.text.contains("994 more presets")));
+    }
+
+    /// No pair that is in conflict is missed because the places that the two touch are thought to be others.
+    #[test]
+    fn every_pair_in_conflict_touches_a_place_in_common() {
+        let mut clashes = 0;
+        for folder in std::fs::read_dir("tests/cases").unwrap() {
+            let text = std::fs::read_to_string(folder.unwrap().path().join("presets.yaml")).unwrap();
+            let presets = presets(&text);
+            let all: Vec<&Arc<Preset>> = presets.iter().collect();
+            let candidates = candidates(&all);
+            for (later, right) in all.iter().enumerate() {
+                for (earlier, left) in all[..later].iter().enumerate() {
+                    if !can_meet(left, right) || candidates[later].contains(&earlier) {
+                        continue;
+                    }
+                    let conflict = clash(left, right);
+                    clashes += 1;
+                    assert!(conflict.is_none(), "{text}\n{conflict:?}");
+                }
+            }
+        }
+        assert!(clashes > 100, "{clashes} pairs without a place in common");
     }
 }

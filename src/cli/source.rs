@@ -109,5 +109,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
         std::io::ErrorKind::InvalidData => "it is not UTF-8",
         _ => reason,
     };
-    Fault::Unreadable { path: shown(path), reason: reason.to_lowercase() }
+    let mut letters = reason.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    Fault::Unreadable { path: shown(path), reason: first.into_iter().chain(letters).collect() }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::args::PresetArgs;
 use super::describe::describe;
 use super::edit::{self, Kept};
-use super::manifest::{Body, Document, Manifest};
+use super::manifest::{Document, Manifest};
 use super::patching::{self, Operation};
 use super::source::Fault;
 use super::workload::{self, Workload};
@@ -41,11 +41,11 @@ impl Treated {
         self.result.as_ref().map_or(true, |grafted| grafted.outcome == Outcome::Rejected)
     }
 
-    /// What its author should know, a line each, with the object in front.
+    /// What its author should know, a line each, with the object in front and its place, `FILE:LINE`.
     #[must_use]
-    pub fn notes(&self) -> Vec<String> {
-        let workload = &self.workload;
-        let mut notes: Vec<String> = workload.warnings.iter().map(|warning| format!("warning: {workload}: {warning}")).collect();
+    pub fn notes(&self, place: &str) -> Vec<String> {
+        let workload = format!("{} ({place})", self.workload);
+        let mut notes: Vec<String> = self.workload.warnings.iter().map(|warning| format!("warning: {workload}: {warning}")).collect();
         match &self.result {
             Err(reason) => notes.push(format!("error: {workload}: {reason}")),
             Ok(grafted) => {
@@ -133,18 +133,26 @@ fn document(document: &Document, file: &str, args: &PresetArgs, presets: &Preset
         let _ = patching::apply(&mut after, operation);
     }
     let text = &file[document.range.clone()];
-    let (edited, kept) = match &document.body {
-        _ if operations.is_empty() => (None, Kept::Text),
-        Body::Yaml(manuscript) => {
-            let (edited, kept) = edit::edit(text, manuscript, &after);
-            (Some(edited), kept)
-        }
-        Body::Json(_) => (Some(json::rewrite(text, &after)), Kept::Text),
-    };
+    let (edited, kept) = if operations.is_empty() { (None, Kept::Text) } else { rewritten(text, document, &after) };
     let mut compact = String::new();
     after.write(NodeId::ROOT, &mut compact);
     let rewritten = kept == Kept::Nothing && text.contains('#');
     TreatedDocument { names: names(tree, &args.names.namespace), workloads, text: edited, json: compact, rewritten, operations }
+}
+
+/// The document's text with the changes of `after` in it.
+fn rewritten(text: &str, document: &Document, after: &Tree<'_>) -> (Option<String>, Kept) {
+    let style = document.json.then(|| json::Style::of(text));
+    if let Some(style) = &style {
+        // What a program wrote keeps the layout of that program.
+        if style.write(document.tree()) == text {
+            return (Some(style.write(after)), Kept::Text);
+        }
+    }
+    match (edit::edit(text, &document.manuscript, after), style) {
+        ((_, Kept::Nothing), Some(style)) => (Some(style.write(after)), Kept::Text),
+        ((edited, kept), _) => (Some(edited), kept),
+    }
 }
 
 fn names(tree: &Tree<'_>, namespace: &str) -> [String; 3] {

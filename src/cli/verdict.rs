@@ -1,12 +1,14 @@
 //! What is said of one preset and one Pod.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::treat::Treated;
-use crate::conflict::{Conflict, Holder};
+use crate::conflict::Conflict;
 use crate::graft::Fate;
-use crate::preset::{Preset, PresetSet};
-use crate::selector::Selector;
+use crate::preset::{Preset, PresetSet, Scope};
+use crate::selector::{Labels, Requirement, Selector};
 
 /// What became of a preset at a Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -37,22 +39,48 @@ pub struct Met {
     holder: String,
     kind: &'static str,
     policy: &'static str,
+    replaced: bool,
 }
 
 impl Met {
     fn of(conflict: &Conflict) -> Met {
-        let holder = match &conflict.holder {
-            Holder::Pod => "Pod".to_owned(),
-            Holder::Preset(record) => record.clone(),
-        };
-        Met { path: conflict.path.clone(), holder, kind: conflict.kind.word(), policy: conflict.policy.word() }
+        let Conflict { path, holder, kind, policy, replaced, .. } = conflict;
+        Met { path: path.clone(), holder: holder.to_string(), kind: kind.word(), policy: policy.word(), replaced: *replaced }
     }
 
     /// `conflict: env /spec/containers/web/env/A is held by the Pod (conflictPolicy Abort)`
     #[must_use]
     pub fn sentence(&self) -> String {
-        let holder = if self.holder == "Pod" { "the Pod" } else { &self.holder };
-        format!("conflict: {} {} is held by {holder} (conflictPolicy {})", self.kind, self.path, self.policy)
+        let Met { path, holder, kind, policy, replaced } = self;
+        let holder = if holder == "Pod" { "the Pod" } else { holder };
+        let what = if *replaced { "replaced what was there of" } else { "is held by" };
+        format!("conflict: {kind} {path} {what} {holder} (conflictPolicy {policy})")
+    }
+}
+
+/// A term of a selector that does not hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unmet {
+    /// As `kubectl get -l` takes it.
+    term: String,
+    /// The label's value; `None` where there is no such label.
+    actual: Option<String>,
+}
+
+impl Unmet {
+    fn among(selector: &Selector, labels: &[(String, String)]) -> Vec<Unmet> {
+        let actual = |term: &Requirement| labels.label(term.key()).map(str::to_owned);
+        selector.failing(labels).map(|term| Unmet { term: term.to_string(), actual: actual(term) }).collect()
+    }
+
+    /// `role=frontend (it is backend)`
+    fn words(&self) -> String {
+        let Unmet { term, actual } = self;
+        match actual {
+            Some(actual) if actual.is_empty() => format!("{term} (it is empty)"),
+            Some(actual) => format!("{term} (it is {actual})"),
+            None => format!("{term} (it is not there)"),
+        }
     }
 }
 
@@ -66,10 +94,10 @@ pub struct Said {
     /// What it added.
     pub added: Vec<String>,
     /// Terms of its selector that do not hold.
-    pub selector: Vec<String>,
+    pub selector: Vec<Unmet>,
     /// Terms of its namespaceSelector that do not hold.
     #[serde(rename = "namespaceSelector")]
-    pub namespace_selector: Vec<String>,
+    pub namespace_selector: Vec<Unmet>,
     /// Its conflicts.
     pub conflicts: Vec<Met>,
     /// The presets whose conflicts stopped it.
@@ -89,10 +117,14 @@ impl Said {
             Became::Applied => format!("applied: {added}"),
             Became::Shadow => format!("in Shadow mode, would add {} operations", self.operations.unwrap_or_default()),
             Became::Skipped => "not asked: the Pod is left alone".to_owned(),
-            Became::NotSelected if self.namespace_selector.is_empty() => {
-                format!("not selected: the Pod's labels do not satisfy {}", self.selector.join(", "))
+            Became::NotSelected => {
+                let whose = [("the namespace's", &self.namespace_selector), ("the Pod's", &self.selector)];
+                let each = whose.iter().filter(|(_, unmet)| !unmet.is_empty()).map(|(whose, unmet)| {
+                    let terms: Vec<String> = unmet.iter().map(Unmet::words).collect();
+                    format!("{whose} labels do not satisfy {}", terms.join(", "))
+                });
+                format!("not selected: {}", each.collect::<Vec<_>>().join("; "))
             }
-            Became::NotSelected => format!("not selected: the namespace's labels do not satisfy {}", self.namespace_selector.join(", ")),
             Became::Excluded => "excluded by an annotation of the Pod".to_owned(),
             Became::InConflict => "left out, because it is in conflict".to_owned(),
             Became::Stopped if self.stopped_by.is_empty() => "left out with all others".to_owned(),
@@ -135,9 +167,9 @@ pub fn verdicts(treated: &Treated, presets: &PresetSet, namespace_labels: &[(Str
             }
             Fate::Skipped => Became::Skipped,
             Fate::NamespaceSelector | Fate::Selector => {
-                one.selector = failing(&preset.spec().selector, &grafted.labels);
+                one.selector = Unmet::among(&preset.spec().selector, &grafted.labels);
                 let selector = preset.spec().namespace_selector.as_ref();
-                one.namespace_selector = selector.map(|selector| failing(selector, namespace_labels)).unwrap_or_default();
+                one.namespace_selector = selector.map(|selector| Unmet::among(selector, namespace_labels)).unwrap_or_default();
                 Became::NotSelected
             }
         };
@@ -146,14 +178,10 @@ pub fn verdicts(treated: &Treated, presets: &PresetSet, namespace_labels: &[(Str
     said
 }
 
-fn failing(selector: &Selector, labels: &[(String, String)]) -> Vec<String> {
-    selector.failing(labels).map(ToString::to_string).collect()
-}
-
 fn find<'s>(presets: &'s PresetSet, record: &str, namespace: &str) -> Option<&'s Preset> {
-    let here = |preset: &&std::sync::Arc<Preset>| match &preset.spec().key.scope {
-        crate::preset::Scope::Cluster => true,
-        crate::preset::Scope::Namespace(own) => own == namespace,
+    let here = |preset: &&Arc<Preset>| match &preset.spec().key.scope {
+        Scope::Cluster => true,
+        Scope::Namespace(own) => own == namespace,
     };
     presets.presets().iter().filter(here).find(|preset| preset.record() == record).map(AsRef::as_ref)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The path that a mount or device path means.
-pub(super) fn clean(path: &str) -> Cow<'_, str> {
+pub(crate) fn clean(path: &str) -> Cow<'_, str> {
     let tidy = path.starts_with('/')
         && (path.len() == 1 || !path.ends_with('/'))
         && path.split('/').skip(1).all(|step| !matches!(step, "." | "..") && (!step.is_empty() || path.len() == 1));

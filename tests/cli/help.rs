@@ -1,0 +1,142 @@
+//! The help: complete, and what it shows works.
+
+use std::path::Path;
+
+use super::shell::{Folder, PODGRAFT, podgraft, run, sh, written};
+
+const COMMANDS: [&str; 5] = ["serve", "inject", "explain", "check", "completions"];
+
+#[test]
+fn without_a_command_there_is_help() {
+    let help = written(podgraft().arg("--help"), "", 0);
+    assert_eq!(written(&mut podgraft(), "", 0), help);
+    for command in COMMANDS {
+        assert!(help.contains(&format!("\n  {command} ")), "{help}");
+        let own = written(podgraft().args([command, "--help"]), "", 0);
+        assert_eq!(written(podgraft().args(["help", command]), "", 0), own);
+        assert!(own.contains("Examples:\n  "), "{own}");
+        assert!(["serve", "completions"].contains(&command) || own.contains("Exit status: 0 fine"), "{own}");
+    }
+    assert_eq!(written(podgraft().arg("--version"), "", 0), format!("podgraft {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn every_flag_is_explained() {
+    let program = podgraft::cli::command(Path::new("podgraft"));
+    let mut flags = 0;
+    for command in program.get_subcommands() {
+        assert!(command.get_about().is_some(), "{}", command.get_name());
+        for flag in command.get_arguments() {
+            flags += 1;
+            assert!(flag.get_help().is_some(), "{} {}", command.get_name(), flag.get_id());
+        }
+    }
+    assert!(flags > 30, "{flags}");
+}
+
+/// Flags that ask a cluster come with the part that does.
+#[test]
+fn what_is_not_there_is_not_promised() {
+    for command in COMMANDS {
+        let help = written(podgraft().args([command, "--help"]), "", 0);
+        for word in ["--from-cluster", "--server", "doctor", "pod/NAME"] {
+            assert!(!help.contains(word), "{command} {word}");
+        }
+    }
+}
+
+/// The files that the examples name, beside the policies that ship.
+fn shop() -> Folder {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {role: frontend}}\nspec: {containers: [{name: a, image: i}]}\n";
+    let of = |version: &str, kind: &str, before: &str, after: &str| {
+        let template = "{metadata: {labels: {role: frontend}}, spec: {restartPolicy: Never, containers: [{name: a, image: i}]}}";
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web}}\nspec: {before}{{template: {template}}}{after}\n")
+    };
+    let mut folder = Folder::new()
+        .with("pod.yaml", pod)
+        .with("deployment.yaml", of("apps/v1", "Deployment", "", ""))
+        .with("manifests/a.yaml", of("apps/v1", "DaemonSet", "", ""))
+        .with("cronjob.yaml", of("batch/v1", "CronJob", "{jobTemplate: {spec: ", "}}"))
+        .with("team.yaml", "");
+    for entry in std::fs::read_dir("policies").unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            folder = folder.with(&format!("policies/{}", path.file_name().unwrap().to_str().unwrap()), std::fs::read(&path).unwrap());
+        }
+    }
+    folder
+}
+
+/// Examples that `serve`, or need a program that is not everywhere: for those what stands on the other side of the pipe is left out.
+#[test]
+fn the_examples_work() {
+    let mut ran = 0;
+    for command in ["", "inject", "explain", "check", "completions"] {
+        let help = written(podgraft().args(["help", command].iter().filter(|word| !word.is_empty())), "", 0);
+        let examples = help.split_once("Examples:\n").unwrap().1.lines().take_while(|line| line.starts_with("  "));
+        for line in examples {
+            let example = line.trim().split("   ").next().unwrap();
+            if example.starts_with("podgraft serve") {
+                continue;
+            }
+            let here = example
+                .replace("| kubectl apply -f -", "")
+                .replace("helm template web ./chart", "cat deployment.yaml")
+                .replace("> ~/.zfunc/_podgraft", "");
+            let here = here.split("| jq").next().unwrap();
+            let here = here.strip_prefix("source <(").and_then(|line| line.strip_suffix(')')).unwrap_or(here);
+            let folder = shop();
+            let output = run(sh(here).current_dir(&folder.0), "");
+            assert_eq!(
+                (output.status.code(), output.stderr.as_slice()),
+                (Some(0), &b""[..]),
+                "{example}\n{:?}",
+                String::from_utf8(output.stderr.clone())
+            );
+            ran += 1;
+        }
+    }
+    assert!(ran >= 12, "only {ran} examples");
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for (shell, word) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef podgraft"),
+        ("fish", "complete -c podgraft"),
+        ("elvish", "edit:completion"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let script = written(podgraft().args(["completions", shell]), "", 0);
+        assert!(script.contains(word), "{script}");
+        for command in COMMANDS {
+            assert!(script.contains(command), "{shell} {command}");
+        }
+    }
+    // What bash says of its own.
+    let known = sh("command -v bash >/dev/null").status().unwrap().success();
+    if known {
+        let words = "bash -c 'source <(podgraft completions bash); COMP_WORDS=(podgraft inj); COMP_CWORD=1; _podgraft podgraft inj podgraft; echo \"${COMPREPLY[@]}\"'";
+        assert_eq!(written(&mut sh(words), "", 0).trim(), "inject");
+    }
+    assert_eq!(run(podgraft().args(["completions", "tcsh"]), "").status.code(), Some(2));
+}
+
+#[test]
+fn as_a_plugin_of_kubectl_it_is_called_so() {
+    let folder = Folder::new();
+    let plugin = folder.0.join("kubectl-podgraft");
+    std::os::unix::fs::symlink(PODGRAFT, &plugin).unwrap();
+    let ask = |arguments: &[&str]| written(std::process::Command::new(&plugin).args(arguments).env_clear(), "", 0);
+    for arguments in [&[][..], &["--help"], &["inject", "--help"], &["explain", "--help"], &["check", "--help"]] {
+        let help = ask(arguments);
+        assert!(help.contains("Usage: kubectl podgraft"), "{help}");
+        let examples = help.split_once("Examples:\n").unwrap().1;
+        assert!(examples.lines().filter(|line| line.contains("podgraft ")).all(|line| line.contains("kubectl podgraft ")), "{examples}");
+    }
+    assert!(ask(&["completions", "bash"]).contains("kubectl-podgraft"));
+    let wrong = run(std::process::Command::new(&plugin).arg("--frobnicate").env_clear(), "");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("Usage: kubectl podgraft"));
+}
