@@ -183,10 +183,10 @@ fn judge<'a>(case: &Case<'_, 'a>, choice: &Choice<'_, 'a>, grafting: &Grafting<'
     if grafting.verdict == Verdict::Rejected || grafting.draft.operations().is_empty() {
         return Ok(());
     }
-    let mut received = case.pod.clone();
+    let mut received = case.pod.copy();
     patch::check(&grafting.draft, &mut received).map_err(Trouble::Fault)?;
     received.disown();
-    let again = merge::graft(Subject { received: &received, claims: case.claims }, choice);
+    let again = merge::graft_onto(received, Subject { received: grafting.draft.tree(), claims: case.claims }, choice);
     match again {
         Ok(again) if again.verdict != Verdict::Rejected => {
             if let Some(operation) = again.draft.operations().first() {

@@ -129,7 +129,7 @@ impl<'a> Draft<'a> {
     /// Starts on a copy of what was received.
     #[must_use]
     pub fn new(tree: Tree<'a>) -> Self {
-        Draft { tree, operations: Vec::with_capacity(16), paths: String::with_capacity(512), held: Vec::new() }
+        Draft { tree, operations: Vec::new(), paths: String::new(), held: Vec::new() }
     }
 
     /// The working copy.
@@ -159,7 +159,7 @@ impl<'a> Draft<'a> {
     /// Takes a working copy over as if it had been received: nobody but the Pod holds anything.
     #[must_use]
     pub fn received_again(tree: &Tree<'a>) -> Self {
-        let mut tree = tree.clone();
+        let mut tree = tree.copy();
         tree.disown();
         Draft::new(tree)
     }
@@ -187,7 +187,7 @@ impl<'a> Draft<'a> {
 
     /// Adds a member to an object, also in the place of a null, or of a value that means absent.
     pub fn add_member(&mut self, object: NodeId, key: &'a str, value: Content<'a>, holder: HolderId) -> Option<NodeId> {
-        let start = self.paths.len() as u32;
+        let start = self.begin();
         write_path(&self.tree, object, &mut self.paths);
         push_token(&mut self.paths, key);
         let node = value.make(&mut self.tree, holder)?;
@@ -203,7 +203,7 @@ impl<'a> Draft<'a> {
             self.tree.hold_only(list, 0);
             return self.tree.children(list).next();
         };
-        let start = self.paths.len() as u32;
+        let start = self.begin();
         write_path(&self.tree, list, &mut self.paths);
         self.paths.push('/');
         if index < self.tree.count(list) {
@@ -220,7 +220,7 @@ impl<'a> Draft<'a> {
 
     /// Puts something else in the place of a node.
     pub fn replace(&mut self, node: NodeId, value: Content<'a>, holder: HolderId) -> Option<NodeId> {
-        let start = self.paths.len() as u32;
+        let start = self.begin();
         write_path(&self.tree, node, &mut self.paths);
         let new = value.make(&mut self.tree, holder)?;
         self.tree.exchange_keeping_key(node, new);
@@ -230,10 +230,19 @@ impl<'a> Draft<'a> {
 
     /// Removes a member.
     pub fn remove(&mut self, node: NodeId, holder: HolderId) {
-        let start = self.paths.len() as u32;
+        let start = self.begin();
         write_path(&self.tree, node, &mut self.paths);
         self.tree.cut(node);
         self.record(OpKind::Remove, start, Content::Nothing, holder);
+    }
+
+    /// Where the path of the next operation will start. The first makes room for some: a merge that changes nothing needs none.
+    fn begin(&mut self) -> u32 {
+        if self.operations.is_empty() {
+            self.operations.reserve(32);
+            self.paths.reserve(1024);
+        }
+        self.paths.len() as u32
     }
 
     fn record(&mut self, kind: OpKind, start: u32, value: Content<'a>, holder: HolderId) {

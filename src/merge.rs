@@ -91,10 +91,19 @@ pub struct Subject<'s, 'a> {
 /// # Errors
 /// Where a namespace selector has to be asked and the namespace's labels are not known.
 pub fn graft<'a>(subject: Subject<'_, 'a>, choice: &Choice<'_, 'a>) -> Result<Grafting<'a>, NotReady> {
+    graft_onto(subject.received.copy(), subject, choice)
+}
+
+/// As [`graft`]; `copy` is what was received, given away, with nobody but the author holding anything.
+///
+/// # Errors
+/// As [`graft`].
+pub fn graft_onto<'a>(copy: Tree<'a>, subject: Subject<'_, 'a>, choice: &Choice<'_, 'a>) -> Result<Grafting<'a>, NotReady> {
+    let mut copy = Some(copy);
     let mut corrections = Corrections::default();
     loop {
         let members = choice.members(subject.received, &corrections)?;
-        let merged = merge(subject, &members, choice.extra_labels);
+        let merged = merge(copy.take(), subject, &members, choice.extra_labels);
         let left_out: Vec<u32> = merged.left_out.iter().map(|who| members[*who].place).collect();
         let first_alone = merged.verdict == Verdict::Aborted && members.iter().any(|member| member.preset.is_first_layer());
         if first_alone {
@@ -155,9 +164,12 @@ impl<'a> Merged<'a> {
     }
 }
 
-fn merge<'a>(subject: Subject<'_, 'a>, members: &[Member<'a>], extra_labels: &[(String, String)]) -> Merged<'a> {
-    let spec = pod::spec(subject.received).unwrap_or(NodeId::ROOT);
-    let fresh = || Run::new(Draft::new(subject.received.clone()), spec, members, subject.claims);
+fn merge<'a>(copy: Option<Tree<'a>>, subject: Subject<'_, 'a>, members: &[Member<'a>], extra_labels: &[(String, String)]) -> Merged<'a> {
+    let run = |draft: Draft<'a>| {
+        let spec = pod::spec(draft.tree()).unwrap_or(NodeId::ROOT);
+        Run::new(draft, spec, members, subject.claims)
+    };
+    let fresh = || run(Draft::received_again(subject.received));
     let of_layer = |first: bool| {
         let fits = move |(_, member): &(usize, &Member<'_>)| member.preset.is_first_layer() == first && !member.preset.is_shadow();
         members.iter().enumerate().filter(fits).map(|(who, _)| who).collect::<Vec<usize>>()
@@ -166,7 +178,7 @@ fn merge<'a>(subject: Subject<'_, 'a>, members: &[Member<'a>], extra_labels: &[(
     let still_matches = |who: usize, run: &Run<'_, 'a>| matches_without_itself(who, run, extra_labels);
 
     let settling = Settling { redo: &fresh, first: true, still_matches: &still_matches };
-    let lower = settle::settle(fresh(), &first, &settling);
+    let lower = settle::settle(copy.map_or_else(fresh, |copy| run(Draft::new(copy))), &first, &settling);
     let mut base = lower.run;
     base.first_layer = first.iter().copied().filter(|who| !lower.left_out.contains(who)).collect();
     base.taking_part.clear();

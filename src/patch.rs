@@ -3,6 +3,8 @@
 //! A patch that does not apply is a 500 to the user even under `failurePolicy: Ignore`, so nothing is sent that was not applied first: to a
 //! second view of the received object, in order, by a reading of RFC 6902 that shares nothing with the merge but the grafting.
 
+use std::borrow::Cow;
+
 use crate::draft::{Draft, OpKind};
 use crate::tree::{NodeId, Tree, View, write_json_string};
 
@@ -41,16 +43,18 @@ pub fn check<'a>(draft: &Draft<'a>, received: &mut Tree<'a>) -> Result<(), Fault
 }
 
 /// The node above the last step of a JSON Pointer, and that step, unescaped.
-fn locate(tree: &Tree<'_>, path: &str) -> Option<(NodeId, String)> {
-    let mut steps = path.strip_prefix('/')?.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).peekable();
+fn locate<'p>(tree: &Tree<'_>, path: &'p str) -> Option<(NodeId, Cow<'p, str>)> {
+    let mut rest = path.strip_prefix('/')?;
     let mut node = NodeId::ROOT;
-    loop {
-        let step = steps.next()?;
-        if steps.peek().is_none() {
-            return Some((node, step));
-        }
-        node = child(tree, node, &step)?;
+    while let Some((step, further)) = rest.split_once('/') {
+        node = child(tree, node, &unescaped(step))?;
+        rest = further;
     }
+    Some((node, unescaped(rest)))
+}
+
+fn unescaped(step: &str) -> Cow<'_, str> {
+    if step.contains('~') { Cow::Owned(step.replace("~1", "/").replace("~0", "~")) } else { Cow::Borrowed(step) }
 }
 
 fn child(tree: &Tree<'_>, node: NodeId, step: &str) -> Option<NodeId> {

@@ -48,19 +48,17 @@ pub fn check_shape(tree: &Tree<'_>) -> Result<(), Malformed> {
     };
     expect(tree, spec, Shape::Object, || "spec".to_owned())?;
     for list in ["volumes", "tolerations", "imagePullSecrets", "hostAliases", "topologySpreadConstraints", "resourceClaims"] {
-        entries_are_objects(tree, spec, list, "spec")?;
+        entries_are_objects(tree, spec, list, || "spec".to_owned())?;
     }
     for list in ALL_CONTAINER_LISTS {
-        entries_are_objects(tree, spec, list, "spec")?;
+        entries_are_objects(tree, spec, list, || "spec".to_owned())?;
         let containers = tree.present(spec, list).into_iter().flat_map(|node| tree.children(node));
         for (index, container) in containers.enumerate() {
             if tree.get_str(container, "name").is_none() {
                 return Err(Malformed { path: format!("spec.{list}[{index}].name"), wanted: "a string" });
             }
             for list_of in ["env", "envFrom", "volumeMounts", "volumeDevices", "ports"] {
-                if tree.present(container, list_of).is_some() {
-                    entries_are_objects(tree, container, list_of, &format!("spec.{list}[{index}]"))?;
-                }
+                entries_are_objects(tree, container, list_of, || format!("spec.{list}[{index}]"))?;
             }
         }
     }
@@ -81,11 +79,11 @@ fn expect(tree: &Tree<'_>, node: NodeId, shape: Shape, path: impl FnOnce() -> St
     }
 }
 
-fn entries_are_objects(tree: &Tree<'_>, object: NodeId, list: &str, above: &str) -> Result<(), Malformed> {
+fn entries_are_objects(tree: &Tree<'_>, object: NodeId, list: &str, above: impl Fn() -> String) -> Result<(), Malformed> {
     let Some(node) = tree.present(object, list) else { return Ok(()) };
-    expect(tree, node, Shape::List, || format!("{above}.{list}"))?;
+    expect(tree, node, Shape::List, || format!("{}.{list}", above()))?;
     for (index, entry) in tree.children(node).enumerate() {
-        expect(tree, entry, Shape::Object, || format!("{above}.{list}[{index}]"))?;
+        expect(tree, entry, Shape::Object, || format!("{}.{list}[{index}]", above()))?;
     }
     Ok(())
 }

@@ -153,6 +153,16 @@ impl<'a> Tree<'a> {
         self.nodes.iter().map(|node| length(node.key) + value(node.value)).sum()
     }
 
+    /// A copy with room for what a few presets add.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let mut nodes = Vec::with_capacity(self.nodes.len() + 160);
+        nodes.extend_from_slice(&self.nodes);
+        let mut own = String::with_capacity(self.own.len() + 256);
+        own.push_str(&self.own);
+        Tree { nodes, own }
+    }
+
     /// Empties the tree and keeps its memory.
     pub fn clear(&mut self) {
         self.nodes.clear();

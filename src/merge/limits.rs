@@ -1,7 +1,5 @@
 //! Requests and limits: a request stays within its limit, and containers stay within what the Pod states for itself.
 
-use std::collections::BTreeMap;
-
 use super::run::{Run, named_path};
 use crate::conflict::ConflictKind;
 use crate::draft::{Part, push_token};
@@ -33,8 +31,27 @@ impl Fate {
     }
 }
 
-/// Entries of one preset that are looked at together: (map, key) to node and fate.
-type Plan = BTreeMap<(usize, String), (NodeId, Fate)>;
+/// One entry of a preset's `limits` or `requests`.
+#[derive(Clone, Copy, Debug)]
+struct Planned<'a> {
+    /// Its place in [`MAPS`].
+    map: usize,
+    key: &'a str,
+    node: NodeId,
+    fate: Fate,
+}
+
+/// Entries of one preset that are looked at together, sorted by map and key.
+type Plan<'a> = Vec<Planned<'a>>;
+
+fn planned<'p, 'a>(plan: &'p [Planned<'a>], map: usize, key: &str) -> Option<&'p Planned<'a>> {
+    plan.iter().find(|planned| planned.map == map && planned.key == key)
+}
+
+/// What changes something, as (map, key).
+fn changes<'a>(plan: &[Planned<'a>]) -> Vec<(usize, &'a str)> {
+    plan.iter().filter(|planned| planned.fate.changes()).map(|planned| (planned.map, planned.key)).collect()
+}
 
 fn entries<'t>(tree: &'t Tree<'_>, resources: Option<NodeId>, map: &str) -> impl Iterator<Item = NodeId> + 't {
     let node = resources.and_then(|resources| tree.present(resources, map));
@@ -58,7 +75,7 @@ fn breaks(key: &str, request: Quantity, limit: Quantity) -> bool {
     if may_be_below(key) { request > limit } else { request != limit }
 }
 
-impl Run<'_, '_> {
+impl<'a> Run<'_, 'a> {
     /// `resources` of a template's container that is there.
     pub fn container_resources(&mut self, who: usize, container: NodeId, member: NodeId) {
         let there = self.tree().present(container, "resources");
@@ -77,9 +94,9 @@ impl Run<'_, '_> {
         self.carry_out(who, self.spec, there, member, &plan);
     }
 
-    fn plan(&mut self, who: usize, owner: NodeId, there: Option<NodeId>, member: NodeId) -> Plan {
+    fn plan(&mut self, who: usize, owner: NodeId, there: Option<NodeId>, member: NodeId) -> Plan<'a> {
         let source = self.source(who);
-        let mut plan = Plan::new();
+        let mut plan = Vec::with_capacity(4);
         for (index, map) in MAPS.into_iter().enumerate() {
             for entry in entries(source, Some(member), map) {
                 let key = source.key(entry);
@@ -92,9 +109,10 @@ impl Run<'_, '_> {
                         if self.clash(who, ConflictKind::Resources, path, Some(node), holder) { Fate::Replace(node) } else { Fate::Leave }
                     }
                 };
-                plan.insert((index, key.to_owned()), (entry, fate));
+                plan.push(Planned { map: index, key, node: entry, fate });
             }
         }
+        plan.sort_unstable_by_key(|planned| (planned.map, planned.key));
         plan
     }
 
@@ -120,9 +138,9 @@ impl Run<'_, '_> {
     }
 
     /// What a map will hold under a key, and who will hold it.
-    fn outcome(&self, who: usize, there: Option<NodeId>, plan: &Plan, map: usize, key: &str) -> Option<(Quantity, HolderId)> {
-        match plan.get(&(map, key.to_owned())) {
-            Some((entry, fate)) if fate.changes() => quantity(self.source(who), *entry).map(|value| (value, Self::holder(who))),
+    fn outcome(&self, who: usize, there: Option<NodeId>, plan: &[Planned<'a>], map: usize, key: &str) -> Option<(Quantity, HolderId)> {
+        match planned(plan, map, key) {
+            Some(planned) if planned.fate.changes() => quantity(self.source(who), planned.node).map(|value| (value, Self::holder(who))),
             _ => {
                 let node = stated(self.tree(), there, MAPS[map], key)?;
                 quantity(self.tree(), node).map(|value| (value, self.tree().holder(node)))
@@ -131,74 +149,65 @@ impl Run<'_, '_> {
     }
 
     /// A request over its limit, or a limit below the request: what the preset changes is left out.
-    fn keep_within_limits(&mut self, who: usize, owner: NodeId, there: Option<NodeId>, plan: &mut Plan) {
-        let keys: Vec<String> = plan.keys().map(|(_, key)| key.clone()).collect();
-        for key in keys {
+    fn keep_within_limits(&mut self, who: usize, owner: NodeId, there: Option<NodeId>, plan: &mut [Planned<'a>]) {
+        for index in 0..plan.len() {
+            let key = plan[index].key;
             let (Some((limit, limit_holder)), Some((request, request_holder))) =
-                (self.outcome(who, there, plan, 0, &key), self.outcome(who, there, plan, 1, &key))
+                (self.outcome(who, there, plan, 0, key), self.outcome(who, there, plan, 1, key))
             else {
                 continue;
             };
-            if !breaks(&key, request, limit) {
+            if !breaks(key, request, limit) {
                 continue;
             }
             for (map, holder) in [(1, limit_holder), (0, request_holder)] {
-                self.veto(who, owner, plan, map, &key, holder);
+                self.veto(who, owner, plan, map, key, holder);
             }
         }
     }
 
-    fn veto(&mut self, who: usize, owner: NodeId, plan: &mut Plan, map: usize, key: &str, holder: HolderId) {
-        if !plan.get(&(map, key.to_owned())).is_some_and(|(_, fate)| fate.changes()) {
-            return;
-        }
+    fn veto(&mut self, who: usize, owner: NodeId, plan: &mut [Planned<'a>], map: usize, key: &str, holder: HolderId) {
+        let planned = plan.iter_mut().find(|planned| planned.map == map && planned.key == key && planned.fate.changes());
+        let Some(planned) = planned else { return };
+        planned.fate = Fate::Leave;
         let path = self.resource_path(owner, MAPS[map], key);
         // One that differs from what is there was noted already.
         match self.clashes.iter_mut().rev().find(|clash| clash.who == who && clash.path == path) {
             Some(noted) => noted.replaced = false,
             None => self.clash_kept(who, ConflictKind::Resources, path, None, holder),
         }
-        if let Some((_, fate)) = plan.get_mut(&(map, key.to_owned())) {
-            *fate = Fate::Leave;
-        }
     }
 
     /// Where the Pod states resources for itself, its containers stay within them.
-    fn keep_within_pod(&mut self, who: usize, container: NodeId, there: Option<NodeId>, plan: &mut Plan) {
+    fn keep_within_pod(&mut self, who: usize, container: NodeId, there: Option<NodeId>, plan: &mut [Planned<'a>]) {
         let Some(pod) = self.tree().present(self.spec, "resources") else { return };
-        let keys: Vec<(usize, String)> = plan.iter().filter(|(_, (_, fate))| fate.changes()).map(|(key, _)| key.clone()).collect();
-        for (map, key) in keys {
-            let limit = stated(self.tree(), Some(pod), "limits", &key);
+        for (map, key) in changes(plan) {
+            let limit = stated(self.tree(), Some(pod), "limits", key);
             if map == 0
-                && let (Some(limit), Some((wanted, _))) = (limit, self.outcome(who, there, plan, 0, &key))
+                && let (Some(limit), Some((wanted, _))) = (limit, self.outcome(who, there, plan, 0, key))
                 && quantity(self.tree(), limit).is_some_and(|limit| wanted > limit)
             {
                 let holder = self.tree().holder(limit);
-                self.veto(who, container, plan, 0, &key, holder);
+                self.veto(who, container, plan, 0, key, holder);
                 continue;
             }
-            let Some(sum) = self.sum_with(who, container, plan, &key) else { continue };
+            let Some(sum) = self.sum_with(who, container, plan, key) else { continue };
             let over = ["requests", "limits"].into_iter().find_map(|bound| {
-                let node = stated(self.tree(), Some(pod), bound, &key)?;
+                let node = stated(self.tree(), Some(pod), bound, key)?;
                 quantity(self.tree(), node).filter(|bound| sum > *bound).map(|_| node)
             });
             if let Some(over) = over {
                 let holder = self.tree().holder(over);
-                self.veto(who, container, plan, map, &key, holder);
+                self.veto(who, container, plan, map, key, holder);
             }
         }
     }
 
     /// What the containers would request together with the plan carried out.
-    fn sum_with(&self, who: usize, container: NodeId, plan: &Plan, key: &str) -> Option<Quantity> {
+    fn sum_with(&self, who: usize, container: NodeId, plan: &[Planned<'a>], key: &str) -> Option<Quantity> {
         let mut trial = self.clone();
-        let member_plan: Vec<(usize, NodeId, Fate)> = plan
-            .iter()
-            .filter(|((_, name), (_, fate))| name == key && fate.changes())
-            .map(|((map, _), (node, fate))| (*map, *node, *fate))
-            .collect();
-        for (map, entry, fate) in member_plan {
-            trial.force(who, container, MAPS[map], entry, fate);
+        for planned in plan.iter().filter(|planned| planned.key == key && planned.fate.changes()) {
+            trial.force(who, container, MAPS[planned.map], planned.node, planned.fate);
         }
         container_requests(trial.tree(), trial.spec).get(key).copied()
     }
@@ -224,31 +233,31 @@ impl Run<'_, '_> {
     }
 
     /// A statement of the Pod itself is not below what its containers state.
-    fn keep_above_containers(&mut self, who: usize, there: Option<NodeId>, plan: &mut Plan) {
+    fn keep_above_containers(&mut self, who: usize, there: Option<NodeId>, plan: &mut [Planned<'a>]) {
         let sums = container_requests(self.tree(), self.spec);
-        let keys: Vec<(usize, String)> = plan.iter().filter(|(_, (_, fate))| fate.changes()).map(|(key, _)| key.clone()).collect();
-        for (map, key) in keys {
-            let Some((wanted, _)) = self.outcome(who, there, plan, map, &key) else { continue };
-            let below_sum = sums.get(&key).is_some_and(|sum| wanted < *sum);
+        for (map, key) in changes(plan) {
+            let Some((wanted, _)) = self.outcome(who, there, plan, map, key) else { continue };
+            let below_sum = sums.get(key).is_some_and(|sum| wanted < *sum);
             let tree = self.tree();
             let holder_of = |map: &'static str, counts: &dyn Fn(NodeId) -> bool| {
                 let containers = crate::pod::containers(tree, self.spec);
-                let stated = containers.filter_map(|(_, container)| stated(tree, tree.present(container, "resources"), map, &key));
+                let stated = containers.filter_map(|(_, container)| stated(tree, tree.present(container, "resources"), map, key));
                 stated.filter(|node| counts(*node)).map(|node| tree.holder(node)).max()
             };
             let above = |node: NodeId| quantity(tree, node).is_some_and(|limit| limit > wanted);
             let over_limit = if map == 0 { holder_of("limits", &above) } else { None };
             let holder = over_limit.or_else(|| below_sum.then(|| holder_of("requests", &|_| true).unwrap_or_default()));
             if let Some(holder) = holder {
-                self.veto(who, self.spec, plan, map, &key, holder);
+                self.veto(who, self.spec, plan, map, key, holder);
             }
         }
     }
 
-    fn carry_out(&mut self, who: usize, owner: NodeId, there: Option<NodeId>, member: NodeId, plan: &Plan) {
+    fn carry_out(&mut self, who: usize, owner: NodeId, there: Option<NodeId>, member: NodeId, plan: &[Planned<'a>]) {
         let source = self.source(who);
-        let left: Vec<NodeId> = plan.values().filter(|(_, fate)| matches!(fate, Fate::Leave | Fate::Same)).map(|(node, _)| *node).collect();
-        if plan.values().any(|(_, fate)| *fate == Fate::Same) {
+        let left = plan.iter().filter(|planned| matches!(planned.fate, Fate::Leave | Fate::Same));
+        let left: Vec<NodeId> = left.map(|planned| planned.node).collect();
+        if plan.iter().any(|planned| planned.fate == Fate::Same) {
             self.applied(who);
         }
         let Some(there) = there else {
@@ -279,7 +288,7 @@ impl Run<'_, '_> {
                 continue;
             };
             for entry in source.children(child) {
-                self.carry_out_entry(who, map, entry, plan.get(&(index, source.key(entry).to_owned())).map(|(_, fate)| *fate));
+                self.carry_out_entry(who, map, entry, planned(plan, index, source.key(entry)).map(|planned| planned.fate));
             }
         }
     }

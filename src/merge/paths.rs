@@ -4,11 +4,9 @@ use std::borrow::Cow;
 
 /// The path that a mount or device path means.
 pub(crate) fn clean(path: &str) -> Cow<'_, str> {
-    let tidy = path.starts_with('/')
-        && (path.len() == 1 || !path.ends_with('/'))
-        && path.split('/').skip(1).all(|step| !matches!(step, "." | "..") && (!step.is_empty() || path.len() == 1));
-    if tidy {
-        return Cow::Borrowed(path);
+    let short = path.strip_suffix('/').unwrap_or(path);
+    if is_tidy(short) {
+        return Cow::Borrowed(short);
     }
     let mut steps: Vec<&str> = Vec::new();
     for step in path.split('/') {
@@ -21,6 +19,18 @@ pub(crate) fn clean(path: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(format!("/{}", steps.join("/")))
+}
+
+/// Whether it starts with a slash and no step of it is empty or a dot or two. Looks at most at every byte once: every mount is asked.
+fn is_tidy(path: &str) -> bool {
+    let mut before = b' ';
+    let mut odd = !path.starts_with('/') || path.ends_with('/');
+    for byte in path.bytes() {
+        // A step that only starts with a dot is cleaned the long way.
+        odd |= before == b'/' && matches!(byte, b'/' | b'.');
+        before = byte;
+    }
+    !odd
 }
 
 #[cfg(test)]
