@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match podgraft::cli::run(std::env::args_os().collect()) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|command| command == "serve") {
+        podgraft::server::memory::settle(&arguments);
+    }
+    match podgraft::cli::run(arguments) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("podgraft: {error:#}");

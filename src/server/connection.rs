@@ -45,7 +45,7 @@ enum End {
     Finished,
     /// A deadline passed.
     Past(Due),
-    /// It was told to leave while no request was being answered.
+    /// It was told to leave, and no request ever came.
     Left,
 }
 
@@ -59,7 +59,7 @@ where
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&clock)));
     let mut connection = http1::Builder::new().header_read_timeout(None).max_buf_size(BUFFER).serve_connection(io, door);
     let mut timer = pin!(sleep_until(clock.next_look(limits)));
-    let mut draining = false;
+    let (mut draining, mut idle) = (false, false);
     let end = loop {
         tokio::select! {
             biased;
@@ -70,8 +70,11 @@ where
                     // Half a header is there: its answer will close the connection.
                     Phase::Header => {}
                     Phase::Idle if clock.requests() == 0 => timer.as_mut().reset(Instant::now() + FIRST_REQUEST),
-                    Phase::Idle => break End::Left,
-                    Phase::Busy => Pin::new(&mut connection).graceful_shutdown(),
+                    // An answer may still be on its way out, so hyper closes, not we.
+                    phase => {
+                        idle = phase == Phase::Idle;
+                        Pin::new(&mut connection).graceful_shutdown();
+                    }
                 }
             }
             () = timer.as_mut() => {
@@ -94,7 +97,7 @@ where
         stream.shutdown().await
     })
     .await;
-    if !stream.at_end() && !matches!(end, End::Left | End::Past(Due::Idle)) {
+    if !stream.at_end() && !idle && !matches!(end, End::Left | End::Past(Due::Idle)) {
         let _ = timeout(LINGER, discard(&mut stream, limits.body_bytes)).await;
     }
 }
@@ -152,6 +155,9 @@ async fn discard<S: AsyncRead + Unpin>(stream: &mut S, most: usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::metrics::Counter;
+    use super::super::ready::Ready;
+    use super::super::shutdown::Shutdown;
     use super::*;
 
     #[test]
@@ -160,5 +166,28 @@ mod tests {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());
         assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_on_its_way_out_is_not_cut_by_draining() {
+        let hour = Duration::from_secs(3600);
+        let limits =
+            Limits { connections: 1, handshake: hour, header: hour, body: hour, idle: hour, body_bytes: 1 << 20, reviews: 1, review: hour };
+        let (mut client, server) = tokio::io::duplex(1024);
+        let (shutdown, departure) = Shutdown::new();
+        let router = axum::Router::new().route("/", axum::routing::get(|| async { "x".repeat(100_000) }));
+        let door = Door::new(router, departure, Counter::default());
+        let served = tokio::spawn(async move { serve_http1(server, door, &limits).await });
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        client.read_exact(&mut [0; 100]).await.unwrap();
+        let ready = Ready::default();
+        let _block = shutdown.depart(&ready, Duration::ZERO).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest.bytes().filter(|byte| *byte == b'x').count(), 100_000);
+        served.await.unwrap();
     }
 }

@@ -1,17 +1,21 @@
 //! Every metric, in one registry that is handed from room to room. All names start with `podgraft_`, all label values are of closed sets
 //! (but preset names, of which at most [`MOST_PRESETS`] are shown), and no value of a Pod or preset is ever one.
 
+mod words;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::prometheus_text;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+pub use prometheus_client::metrics::counter::Counter;
+pub use words::{Ending, HandshakeFailure, Reload, State};
 
 use crate::conflict::{Conflict, ConflictKind, ConflictPolicy};
 
@@ -31,78 +35,6 @@ const PATCH_BUCKETS: [f64; 8] = [256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_
 const SKIPS: [&str; 8] = ["NotPodCreate", "NoObject", "ExemptNamespace", "MirrorPod", "Excluded", "NoMatch", "SelfCheck", "TooLarge"];
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
-
-/// A closed set of words that are values of a label.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$item:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name { $($(#[$item])* $variant),+ }
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [$name] = &[$($name::$variant),+];
-            /// The word in the label.
-            #[must_use]
-            pub const fn word(self) -> &'static str {
-                match self { $($name::$variant => $word),+ }
-            }
-        }
-    };
-}
-
-words! {
-    /// How a review ended.
-    Ending {
-        /// With a patch.
-        Mutated = "mutated",
-        /// Allowed, no patch.
-        Unchanged = "unchanged",
-        /// The Pod was refused, as a preset says.
-        Rejected = "rejected",
-        /// With a status of 4xx or 5xx.
-        Error = "error",
-        /// Not even begun: too many at once.
-        Shed = "shed",
-    }
-}
-
-words! {
-    /// What was read again.
-    Reload {
-        /// A store of presets.
-        Presets = "presets",
-        /// The serving certificate.
-        Certificate = "certificate",
-    }
-}
-
-words! {
-    /// In which state a preset is.
-    State {
-        /// In force.
-        Active = "active",
-        /// Computed and reported only.
-        Shadow = "shadow",
-        /// Its document is bad.
-        Refused = "refused",
-        /// In force as it last was good.
-        Stale = "stale",
-    }
-}
-
-words! {
-    /// Why a TLS handshake came to nothing.
-    HandshakeFailure {
-        /// It took too long.
-        Timeout = "timeout",
-        /// The peer left; a TCP probe does.
-        Closed = "closed",
-        /// The peer refused our certificate.
-        Certificate = "certificate",
-        /// No common version, suite or protocol, or no TLS at all.
-        Protocol = "protocol",
-    }
-}
 
 /// The registry and a handle to every metric in it.
 #[derive(Debug)]

@@ -31,16 +31,28 @@ pub struct Departure {
 }
 
 impl Departure {
-    /// Whether answers have to close their connections. Cheap: asked for every answer.
+    /// Whether answers have to close their connections, for one answer: cheaper to hand on than the whole.
     #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
+    pub fn leaving(&self) -> Leaving {
+        Leaving(Arc::clone(&self.leaving))
     }
 
     /// Waits until this stage (or a later one) is reached, or nobody is there any more to reach it.
     pub async fn reached(&mut self, stage: Stage) {
         // An error means that the other side is gone, and then it is over too.
         let _ = self.stage.wait_for(|now| *now >= stage).await;
+    }
+}
+
+/// Whether the way out was begun.
+#[derive(Clone, Debug)]
+pub struct Leaving(Arc<AtomicBool>);
+
+impl Leaving {
+    /// Whether it is so by now.
+    #[must_use]
+    pub fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -104,14 +116,14 @@ mod tests {
     async fn leaving_lasts_its_delay_and_then_it_drains() {
         let (shutdown, mut departure) = Shutdown::new();
         let ready = Ready::default();
-        assert!(!departure.is_leaving() && ready.is_ready());
+        assert!(!departure.leaving().is_so() && ready.is_ready());
         let started = std::time::Instant::now();
         let way = tokio::spawn({
             let ready = ready.clone();
             async move { shutdown.depart(&ready, Duration::from_millis(300)).await }
         });
         departure.reached(Stage::Leaving).await;
-        assert!(departure.is_leaving() && !ready.is_ready());
+        assert!(departure.leaving().is_so() && !ready.is_ready());
         assert!(started.elapsed() < Duration::from_millis(250));
         departure.reached(Stage::Draining).await;
         assert!(started.elapsed() >= Duration::from_millis(300));

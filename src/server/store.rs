@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use prometheus_client::metrics::counter::Counter;
 
-use super::metrics::{Metrics, State};
+use super::metrics::{Counter, Metrics, State};
 use crate::preset::{Preset, PresetKey, PresetSet};
 
 /// Where presets come from. Of one kind, namespace and name in two stores the earlier of these wins.

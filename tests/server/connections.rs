@@ -37,7 +37,8 @@ fn without_descriptors_it_waits_without_spinning_and_recovers() {
     let before = server.ticks();
     std::thread::sleep(Duration::from_secs(2));
     let spent = server.ticks() - before;
-    assert!(spent < 60, "{spent} hundredths of a second in two seconds");
+    // Whoever spins on a busy machine with two processors still gets more than this.
+    assert!(spent < 15, "{spent} hundredths of a second in two seconds");
     let said = server.log().matches("cannot accept connections").count();
     assert!(said <= 3, "said {said} times");
     assert_eq!(first.review(&review("first")).status, 200, "who is connected is served");

@@ -41,7 +41,8 @@ impl Watched {
     }
 
     fn states(&self) -> [f64; 3] {
-        ["active", "refused", "stale"].map(|state| self.server.metric(&format!("podgraft_presets{{store=\"directory\",state=\"{state}\"}}")))
+        ["active", "refused", "stale"]
+            .map(|state| self.server.metric(&format!("podgraft_presets{{store=\"directory\",state=\"{state}\"}}")))
     }
 
     fn reloads(&self, result: &str) -> f64 {
@@ -86,6 +87,19 @@ fn links_are_followed() {
     watched.eventually(&["a=1"]);
     elsewhere.write("real.yaml", labelling("a", "2"));
     watched.eventually(&["a=2"]);
+}
+
+/// The kubelet makes and removes links to keys after it has swapped `..data`, one by one.
+#[test]
+fn of_a_mounted_config_map_what_is_behind_data_counts() {
+    let folder = Folder::new();
+    folder.mount(&[("a.yaml", &labelling("a", "1")), ("b.yaml", &labelling("b", "1"))]);
+    folder.remove("b.yaml");
+    std::os::unix::fs::symlink("..data/c.yaml", folder.path().join("c.yaml")).unwrap();
+    folder.write("d.yaml", labelling("d", "1"));
+    let server = Served::start(&["--presets", folder.text()]);
+    assert_eq!(labels_added(&server.connect().review(&review("look")).json()), ["a=1", "b=1", "d=1"]);
+    assert_eq!(server.metric("podgraft_presets{store=\"directory\",state=\"refused\"}"), 0.0);
 }
 
 #[test]
@@ -232,7 +246,8 @@ fn ten_thousand_presets() {
     folder.write("one.yaml", labelling("one", "1"));
     let server = Process::start(&["--presets", folder.text()]);
     assert_eq!(server.metric("podgraft_presets{store=\"directory\",state=\"active\"}"), 10_001.0);
-    let ask = |client: &mut Client, app: &str| client.review(&review("many").replace(r#""app":"web""#, &format!(r#""app":"{app}""#))).json();
+    let ask =
+        |client: &mut Client, app: &str| client.review(&review("many").replace(r#""app":"web""#, &format!(r#""app":"{app}""#))).json();
     let mut client = server.connect();
     let presets = ask(&mut client, "app-9999")["response"]["auditAnnotations"]["presets"].as_str().unwrap().to_owned();
     assert!(presets.starts_with("clusterpodpreset-one=") && presets.contains(",podpreset-p9999="), "{presets}");

@@ -11,10 +11,10 @@ use axum::body::Body;
 use axum::http::header::{CONNECTION, HeaderValue};
 use axum::http::{Request, Response, Version};
 use hyper::body::Incoming;
-use prometheus_client::metrics::counter::Counter;
 use tower_service::Service;
 
 use super::clock::Clock;
+use crate::server::metrics::Counter;
 use crate::server::reply;
 use crate::server::shutdown::Departure;
 
@@ -60,11 +60,11 @@ impl hyper::service::Service<Request<Incoming>> for Door {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.clock.begin();
         let begun = Begun(Arc::clone(&self.clock));
-        let (mut router, departure, panics) = (self.router.clone(), self.departure.clone(), self.panics.clone());
+        let (mut router, leaving, panics) = (self.router.clone(), self.departure.leaving(), self.panics.clone());
         let http1 = request.version() <= Version::HTTP_11;
         Box::pin(async move {
             let mut response = caught(router.call(request.map(Body::new)), &panics).await;
-            if http1 && departure.is_leaving() {
+            if http1 && leaving.is_so() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             drop(begun);

@@ -1,0 +1,73 @@
+//! The closed sets of words that are values of labels.
+
+/// A closed set of words that are values of a label.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$item])* $variant),+ }
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+            /// The word in the label.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $($name::$variant => $word),+ }
+            }
+        }
+    };
+}
+
+words! {
+    /// How a review ended.
+    Ending {
+        /// With a patch.
+        Mutated = "mutated",
+        /// Allowed, no patch.
+        Unchanged = "unchanged",
+        /// The Pod was refused, as a preset says.
+        Rejected = "rejected",
+        /// With a status of 4xx or 5xx.
+        Error = "error",
+        /// Not even begun: too many at once.
+        Shed = "shed",
+    }
+}
+
+words! {
+    /// What was read again.
+    Reload {
+        /// A store of presets.
+        Presets = "presets",
+        /// The serving certificate.
+        Certificate = "certificate",
+    }
+}
+
+words! {
+    /// In which state a preset is.
+    State {
+        /// In force.
+        Active = "active",
+        /// Computed and reported only.
+        Shadow = "shadow",
+        /// Its document is bad.
+        Refused = "refused",
+        /// In force as it last was good.
+        Stale = "stale",
+    }
+}
+
+words! {
+    /// Why a TLS handshake came to nothing.
+    HandshakeFailure {
+        /// It took too long.
+        Timeout = "timeout",
+        /// The peer left; a TCP probe does.
+        Closed = "closed",
+        /// The peer refused our certificate.
+        Certificate = "certificate",
+        /// No common version, suite or protocol, or no TLS at all.
+        Protocol = "protocol",
+    }
+}
