@@ -183,6 +183,10 @@ fn judge<'a>(case: &Case<'_, 'a>, choice: &Choice<'_, 'a>, grafting: &Grafting<'
     if grafting.verdict == Verdict::Rejected || grafting.draft.operations().is_empty() {
         return Ok(());
     }
+    #[cfg(test)]
+    if tests::a_fault_is_ordered() {
+        return Err(Trouble::Fault(Fault::Differs));
+    }
     let mut received = case.pod.copy();
     patch::check(&grafting.draft, &mut received).map_err(Trouble::Fault)?;
     received.disown();
@@ -311,3 +315,6 @@ fn effects(case: &Case<'_, '_>, grafting: &Grafting<'_>) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests;

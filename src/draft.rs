@@ -116,6 +116,14 @@ pub struct Operation<'a> {
     pub holder: HolderId,
 }
 
+#[cfg(test)]
+impl Operation<'_> {
+    /// Aims it where another one goes.
+    pub(crate) fn aim_as(&mut self, other: &Operation<'_>) {
+        self.path = other.path;
+    }
+}
+
 /// The working copy and its record.
 #[derive(Clone, Debug)]
 pub struct Draft<'a> {
@@ -148,6 +156,12 @@ impl<'a> Draft<'a> {
     #[must_use]
     pub fn path(&self, operation: &Operation<'_>) -> &str {
         &self.paths[operation.path.0 as usize..operation.path.1 as usize]
+    }
+
+    /// The record, to be spoilt by tests of the check that reads it.
+    #[cfg(test)]
+    pub(crate) fn operations_mut(&mut self) -> &mut Vec<Operation<'a>> {
+        &mut self.operations
     }
 
     /// Takes the working copy and leaves the record behind.

@@ -111,3 +111,6 @@ pub fn write(draft: &Draft<'_>, out: &mut String) {
     }
     out.push(']');
 }
+
+#[cfg(test)]
+mod tests;

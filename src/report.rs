@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::conflict::{Conflict, ConflictPolicy, Holder};
-use crate::merge::{Grafting, Verdict};
+use crate::merge::Grafting;
 use crate::preset::Preset;
 
 /// Warnings that one answer carries at most; the last of more says how many there are.
@@ -148,14 +148,6 @@ fn append(out: &mut String, between: &str, item: &str) -> bool {
 
 /// What the first layer alone is said to be for, where the others were stopped.
 #[must_use]
-pub fn verdict_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Settled => "settled",
-        Verdict::Aborted => "aborted",
-        Verdict::Rejected => "rejected",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
