@@ -161,7 +161,7 @@ fn what_real_api_servers_sent_is_answered() {
         }
         sent.insert(name.to_owned(), untouched);
     }
-    assert!(sent.len() >= 52 && mutated >= 30, "{} sent, {mutated} with a patch", sent.len());
+    assert!(sent.len() >= 50 && mutated >= 28, "{} sent, {mutated} with a patch", sent.len());
     assert_eq!(server.metric("podgraft_reviews_total{outcome=\"mutated\"}") as usize, 2 * mutated);
     assert_eq!(server.metric("podgraft_self_check_failures_total"), 0.0);
     assert_eq!(server.metric("podgraft_panics_total"), 0.0);

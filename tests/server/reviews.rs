@@ -7,7 +7,7 @@ use podgraft::admit::{Admission, Refusal};
 use podgraft::server::reviewer::{Answer, Grafter};
 
 use crate::client::{self, Client, request};
-use crate::made::{Folder, labelling, labels_added, large_review, patch, review};
+use crate::made::{Folder, labelling, labels_added, large_review, review};
 use crate::process::{Process, Served, eventually};
 
 fn head(fields: &str) -> Vec<u8> {
@@ -271,9 +271,9 @@ fn every_metric_of_a_review_moves() {
     let policy = |name: &str, policy: &str| {
         labelling(name, "yes").replace("selector: {}", &format!("selector: {{matchLabels: {{{name}: ask}}}}\n  conflictPolicy: {policy}"))
     };
-    presets.write("reject.yaml", &policy("refuse", "Reject"));
-    presets.write("keep.yaml", &policy("keep", "KeepPod"));
-    presets.write("shadow.yaml", &labelling("shadow", "yes").replace("spec:", "spec:\n  mode: Shadow"));
+    presets.write("reject.yaml", policy("refuse", "Reject"));
+    presets.write("keep.yaml", policy("keep", "KeepPod"));
+    presets.write("shadow.yaml", labelling("shadow", "yes").replace("spec:", "spec:\n  mode: Shadow"));
     let namespaced =
         labelling("near", "yes").replace("ClusterPodPreset", "PodPreset").replace("{name: near}", "{name: near, namespace: shop}");
     presets.write("namespaced.yaml", &namespaced);
@@ -324,7 +324,6 @@ fn every_metric_of_a_review_moves() {
     assert!((89 * 86_400..=90 * 86_400).contains(&in_90_days), "{in_90_days}");
     drop(client);
     eventually("the connection is counted out", || server.metric("podgraft_connections") == 0.0);
-    assert_eq!(patch(&server.connect().review(&review("x")).json()).as_array().unwrap().is_empty(), false);
 }
 
 #[test]
