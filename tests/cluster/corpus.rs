@@ -151,19 +151,54 @@ fn furnish(story: &Story, cases: &[Case]) {
         let made = story.api.post(path, &object);
         assert!(made.taken() || made.status == 409, "{path}: {}", made.message());
     };
+    // What a Pod has of its class already, the class must say. Pods first: what only presets name can be anything.
     for case in cases {
         story.plane.namespace(&case.namespace, &json!({})).unwrap();
-        let text = format!("{} {} {}", case::json_of(&case.pod), case::json_of(&case.expected_pod()), case.expect);
-        for name in named(&text, "serviceAccountName").chain(named(&text, "serviceAccount")) {
-            make(&format!("/api/v1/namespaces/{}/serviceaccounts", case.namespace), json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}));
+        let pod: Value = serde_json::from_str(&case::json_of(&case.pod)).unwrap_or_default();
+        let spec = &pod["spec"];
+        if let Some(name) = spec["priorityClassName"].as_str().filter(|name| !name.starts_with("system-")) {
+            make(PRIORITY_CLASSES, priority_class(name, &spec["priority"], &spec["preemptionPolicy"]));
         }
-        for name in named(&text, "priorityClassName").filter(|name| !name.starts_with("system-")) {
-            make("/apis/scheduling.k8s.io/v1/priorityclasses", json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 1000}));
-        }
-        for name in named(&text, "runtimeClassName") {
-            make("/apis/node.k8s.io/v1/runtimeclasses", json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": "runc"}));
+        if let Some(name) = spec["runtimeClassName"].as_str() {
+            make(RUNTIME_CLASSES, runtime_class(name, &spec["overhead"], &spec["nodeSelector"]));
         }
     }
+    for case in cases {
+        let text = format!("{} {} {}", case::json_of(&case.pod), case::json_of(&case.expected_pod()), case.expect);
+        for name in named(&text, "serviceAccountName").chain(named(&text, "serviceAccount")) {
+            let path = format!("/api/v1/namespaces/{}/serviceaccounts", case.namespace);
+            make(&path, json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}));
+        }
+        for name in named(&text, "priorityClassName").filter(|name| !name.starts_with("system-")) {
+            make(PRIORITY_CLASSES, priority_class(name, &Value::Null, &Value::Null));
+        }
+        for name in named(&text, "runtimeClassName") {
+            make(RUNTIME_CLASSES, runtime_class(name, &Value::Null, &Value::Null));
+        }
+    }
+}
+
+const PRIORITY_CLASSES: &str = "/apis/scheduling.k8s.io/v1/priorityclasses";
+const RUNTIME_CLASSES: &str = "/apis/node.k8s.io/v1/runtimeclasses";
+
+fn priority_class(name: &str, value: &Value, preemption: &Value) -> Value {
+    let value = value.as_i64().unwrap_or(1000);
+    let mut class = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value});
+    if preemption.is_string() {
+        class["preemptionPolicy"] = preemption.clone();
+    }
+    class
+}
+
+fn runtime_class(name: &str, overhead: &Value, nodes: &Value) -> Value {
+    let mut class = json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": "runc"});
+    if overhead.is_object() {
+        class["overhead"] = json!({"podFixed": overhead});
+    }
+    if nodes.is_object() {
+        class["scheduling"] = json!({"nodeSelector": nodes});
+    }
+    class
 }
 
 /// The texts that stand under a key.

@@ -84,7 +84,7 @@ fn policies(story: &Story) {
         if policy == "Reject" {
             let said = said.refused();
             let wanted = format!(
-                "Error from server (Forbidden): error when creating \"STDIN\": admission webhook \"{}.podgraft.dev\" denied the request: PodPreset {}/clash-reject \
+                "Warning: podpreset-clash-reject conflicts with the Pod at {place}: Pod refused (Reject)\nError from server (Forbidden): error when creating \"STDIN\": admission webhook \"{}.podgraft.dev\" denied the request: PodPreset {}/clash-reject \
                  requires {place}, the Pod has it otherwise",
                 story.name, story.name
             );
