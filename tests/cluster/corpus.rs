@@ -26,9 +26,11 @@ fn every_case(story: &Story) {
     let cases = Arc::new(case::all());
     let answers: Arc<Answers> = Arc::default();
     let endpoint = Endpoint::start(&story.plane.authority, reply(Arc::clone(&cases), Arc::clone(&answers))).unwrap();
-    let mut object = Registration { namespaces: json!({}), ..Registration::of(&story.name, &story.name) }.object(&endpoint.url("/mutate"), &story.plane.authority.pem);
+    let mut object = Registration { namespaces: json!({}), ..Registration::of(&story.name, &story.name) }
+        .object(&endpoint.url("/mutate"), &story.plane.authority.pem);
     // No other Pod of this control plane is any business of this story.
-    object["webhooks"][0]["matchConditions"] = json!([{"name": "a-case", "expression": "has(request.options.fieldManager) && request.options.fieldManager.startsWith('case-')"}]);
+    object["webhooks"][0]["matchConditions"] =
+        json!([{"name": "a-case", "expression": "has(request.options.fieldManager) && request.options.fieldManager.startsWith('case-')"}]);
     let _registered = Registered::make(story.api.clone(), &object);
     furnish(story, &cases);
     let pods = |case: &Case, manager: &str| format!("/api/v1/namespaces/{}/pods?dryRun=All&fieldManager={manager}", case.namespace);
@@ -80,7 +82,14 @@ fn every_case(story: &Story) {
 }
 
 /// What came back, against the case's own word and sent again.
-fn finished(story: &Story, case: &Case, pods: &dyn Fn(&Case, &str) -> String, manager: &str, got: &Value, answers: &Answers) -> Vec<String> {
+fn finished(
+    story: &Story,
+    case: &Case,
+    pods: &dyn Fn(&Case, &str) -> String,
+    manager: &str,
+    got: &Value,
+    answers: &Answers,
+) -> Vec<String> {
     let mut problems = Vec::new();
     // The case's result, sent as it is past the engine, is defaulted alike.
     let expected = story.api.post_text(&pods(case, "without"), &case::json_of(&case.expected_pod()));
@@ -129,7 +138,9 @@ fn sorted(pod: &Value) -> Value {
 
 fn reply(cases: Arc<Vec<Case>>, answers: Arc<Answers>) -> Arc<Reply> {
     Arc::new(move |_, body| {
-        let manager = serde_json::from_str::<Value>(body).ok().and_then(|review| review["request"]["options"]["fieldManager"].as_str().map(str::to_owned));
+        let manager = serde_json::from_str::<Value>(body)
+            .ok()
+            .and_then(|review| review["request"]["options"]["fieldManager"].as_str().map(str::to_owned));
         let name = manager.as_deref().and_then(|manager| manager.strip_prefix("case-")).unwrap_or_default();
         let Some(case) = cases.iter().find(|case| case.name == name) else { return format!("no case {name}") };
         let exempt: Vec<String> = ["kube-system", "kube-public", "kube-node-lease", "podgraft"].map(str::to_owned).to_vec();

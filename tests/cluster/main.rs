@@ -15,6 +15,7 @@ mod compare;
 mod corpus;
 mod every_kind;
 mod reinvocation;
+mod tables;
 mod up;
 mod words;
 
@@ -37,6 +38,7 @@ const STORIES: &[(&str, &[(&str, Tell)])] = &[
     ("reinvocation", reinvocation::STORIES),
     ("words", words::STORIES),
     ("corpus", corpus::STORIES),
+    ("tables", tables::STORIES),
 ];
 
 fn main() -> ExitCode {
