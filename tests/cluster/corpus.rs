@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::compare;
 use crate::harness::endpoint::{Endpoint, Reply};
 use crate::harness::podgraft::{Registered, Registration};
-use crate::harness::story::Story;
+use crate::harness::story::{Stories, Story};
 use crate::harness::{say, wait};
 use crate::support::case::{self, Case};
 
-pub const STORIES: &[(&str, fn(&Story))] = &[("every_case_through_the_api_server", every_case)];
+pub const STORIES: Stories = &[("every_case_through_the_api_server", every_case)];
 
 /// What was answered in the name of each case, in order.
 type Answers = Mutex<BTreeMap<String, Vec<Admission>>>;
@@ -142,16 +142,16 @@ fn reply(cases: Arc<Vec<Case>>, answers: Arc<Answers>) -> Arc<Reply> {
             .ok()
             .and_then(|review| review["request"]["options"]["fieldManager"].as_str().map(str::to_owned));
         let name = manager.as_deref().and_then(|manager| manager.strip_prefix("case-")).unwrap_or_default();
-        let Some(case) = cases.iter().find(|case| case.name == name) else { return format!("no case {name}") };
+        let Some(case) = cases.iter().find(|case| case.name == name) else { return (404, format!("no case {name}")) };
         let exempt: Vec<String> = ["kube-system", "kube-public", "kube-node-lease", "podgraft"].map(str::to_owned).to_vec();
         let world = World { exempt_namespaces: &exempt, namespace_labels: &|_| Some(case.labels.clone()) };
         let mut out = String::new();
         match admit::answer(body, &case.presets, &world, &mut Scratch::default(), &mut out) {
             Ok(admission) => {
                 answers.lock().unwrap().entry(name.to_owned()).or_default().push(admission);
-                out
+                (200, out)
             }
-            Err(refusal) => format!("{refusal:?}"),
+            Err(refusal) => (500, format!("{refusal:?}")),
         }
     })
 }

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::compare;
 use crate::harness::endpoint::{self, Endpoint};
 use crate::harness::podgraft::{Registered, Registration};
-use crate::harness::story::{InFront, Story};
+use crate::harness::story::{InFront, Stories, Story};
 use crate::harness::wait;
 
-pub const STORIES: &[(&str, fn(&Story))] = &[
+pub const STORIES: Stories = &[
     ("asked_before_the_other_and_again", |story| both(story, "a", "IfNeeded", "IfNeeded")),
     ("asked_before_the_other_which_is_not_asked_again", |story| both(story, "a", "IfNeeded", "Never")),
     ("asked_after_the_other_and_again", |story| both(story, "z", "IfNeeded", "IfNeeded")),

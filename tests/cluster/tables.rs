@@ -10,10 +10,10 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::harness::say;
-use crate::harness::story::Story;
+use crate::harness::story::{Stories, Story};
 use crate::support::case;
 
-pub const STORIES: &[(&str, fn(&Story))] = &[
+pub const STORIES: Stories = &[
     ("fields_types_and_keys_are_those_of_the_openapi_document", documented),
     ("defaults_and_zero_values_are_as_the_api_server_has_them", defaults),
 ];
@@ -249,10 +249,10 @@ fn defaults(story: &Story) {
         let places: Vec<Place> = given.iter().map(Place::read).collect();
         let mut open = Vec::new();
         for place in places {
-            if let Some((owner, field)) = place.behind.as_deref().and_then(|behind| behind.split_once('.')) {
-                if off(&types[owner]["fields"][field], &minor) || later(&types[owner]["fields"][field], &minor) {
-                    continue;
-                }
+            let behind =
+                place.behind.as_deref().and_then(|behind| behind.split_once('.')).map(|(owner, field)| &types[owner]["fields"][field]);
+            if behind.is_some_and(|row| off(row, &minor) || later(row, &minor)) {
+                continue;
             }
             if let Err(refusal) = place.send(story, "$none", None) {
                 problems.push(format!("{name}: places.yaml has a Pod that is refused: {refusal}"));

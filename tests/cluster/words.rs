@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::story::Story;
+use crate::harness::story::{Stories, Story};
 use crate::harness::wait;
 
-pub const STORIES: &[(&str, fn(&Story))] = &[
+pub const STORIES: Stories = &[
     ("each_policy_says_what_it_did", policies),
     ("a_workload_whose_pods_are_refused_says_why", refused_workload),
     ("a_warning_a_line_and_no_more_than_eight", many),
