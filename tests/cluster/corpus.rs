@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::compare;
 use crate::harness::endpoint::{Endpoint, Reply};
 use crate::harness::podgraft::{Registered, Registration};
-use crate::harness::story::Story;
+use crate::harness::story::{Stories, Story};
 use crate::harness::{say, wait};
 use crate::support::case::{self, Case};
 
-pub const STORIES: &[(&str, fn(&Story))] = &[("every_case_through_the_api_server", every_case)];
+pub const STORIES: Stories = &[("every_case_through_the_api_server", every_case)];
 
 /// What was answered in the name of each case, in order.
 type Answers = Mutex<BTreeMap<String, Vec<Admission>>>;
@@ -142,16 +142,16 @@ fn reply(cases: Arc<Vec<Case>>, answers: Arc<Answers>) -> Arc<Reply> {
             .ok()
             .and_then(|review| review["request"]["options"]["fieldManager"].as_str().map(str::to_owned));
         let name = manager.as_deref().and_then(|manager| manager.strip_prefix("case-")).unwrap_or_default();
-        let Some(case) = cases.iter().find(|case| case.name == name) else { return format!("no case {name}") };
+        let Some(case) = cases.iter().find(|case| case.name == name) else { return (404, format!("no case {name}")) };
         let exempt: Vec<String> = ["kube-system", "kube-public", "kube-node-lease", "podgraft"].map(str::to_owned).to_vec();
         let world = World { exempt_namespaces: &exempt, namespace_labels: &|_| Some(case.labels.clone()) };
         let mut out = String::new();
         match admit::answer(body, &case.presets, &world, &mut Scratch::default(), &mut out) {
             Ok(admission) => {
                 answers.lock().unwrap().entry(name.to_owned()).or_default().push(admission);
-                out
+                (200, out)
             }
-            Err(refusal) => format!("{refusal:?}"),
+            Err(refusal) => (500, format!("{refusal:?}")),
         }
     })
 }
@@ -162,28 +162,54 @@ fn furnish(story: &Story, cases: &[Case]) {
         let made = story.api.post(path, &object);
         assert!(made.taken() || made.status == 409, "{path}: {}", made.message());
     };
+    // What a Pod has of its class already, the class must say. Pods first: what only presets name can be anything.
     for case in cases {
         story.plane.namespace(&case.namespace, &json!({})).unwrap();
-        let text = format!("{} {} {}", case::json_of(&case.pod), case::json_of(&case.expected_pod()), case.expect);
-        for name in named(&text, "serviceAccountName").chain(named(&text, "serviceAccount")) {
-            make(
-                &format!("/api/v1/namespaces/{}/serviceaccounts", case.namespace),
-                json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}),
-            );
+        let pod: Value = serde_json::from_str(&case::json_of(&case.pod)).unwrap_or_default();
+        let spec = &pod["spec"];
+        if let Some(name) = spec["priorityClassName"].as_str().filter(|name| !name.starts_with("system-")) {
+            make(PRIORITY_CLASSES, priority_class(name, &spec["priority"], &spec["preemptionPolicy"]));
         }
-        for name in named(&text, "priorityClassName").filter(|name| !name.starts_with("system-")) {
-            make(
-                "/apis/scheduling.k8s.io/v1/priorityclasses",
-                json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 1000}),
-            );
-        }
-        for name in named(&text, "runtimeClassName") {
-            make(
-                "/apis/node.k8s.io/v1/runtimeclasses",
-                json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": "runc"}),
-            );
+        if let Some(name) = spec["runtimeClassName"].as_str() {
+            make(RUNTIME_CLASSES, runtime_class(name, &spec["overhead"], &spec["nodeSelector"]));
         }
     }
+    for case in cases {
+        let text = format!("{} {} {}", case::json_of(&case.pod), case::json_of(&case.expected_pod()), case.expect);
+        for name in named(&text, "serviceAccountName").chain(named(&text, "serviceAccount")) {
+            let path = format!("/api/v1/namespaces/{}/serviceaccounts", case.namespace);
+            make(&path, json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}));
+        }
+        for name in named(&text, "priorityClassName").filter(|name| !name.starts_with("system-")) {
+            make(PRIORITY_CLASSES, priority_class(name, &Value::Null, &Value::Null));
+        }
+        for name in named(&text, "runtimeClassName") {
+            make(RUNTIME_CLASSES, runtime_class(name, &Value::Null, &Value::Null));
+        }
+    }
+}
+
+const PRIORITY_CLASSES: &str = "/apis/scheduling.k8s.io/v1/priorityclasses";
+const RUNTIME_CLASSES: &str = "/apis/node.k8s.io/v1/runtimeclasses";
+
+fn priority_class(name: &str, value: &Value, preemption: &Value) -> Value {
+    let value = value.as_i64().unwrap_or(1000);
+    let mut class = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value});
+    if preemption.is_string() {
+        class["preemptionPolicy"] = preemption.clone();
+    }
+    class
+}
+
+fn runtime_class(name: &str, overhead: &Value, nodes: &Value) -> Value {
+    let mut class = json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": "runc"});
+    if overhead.is_object() {
+        class["overhead"] = json!({"podFixed": overhead});
+    }
+    if nodes.is_object() {
+        class["scheduling"] = json!({"nodeSelector": nodes});
+    }
+    class
 }
 
 /// The texts that stand under a key.

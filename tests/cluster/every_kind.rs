@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::compare;
 use crate::harness::plane::User;
 use crate::harness::podgraft::Registration;
-use crate::harness::story::Story;
+use crate::harness::story::{Stories, Story};
 use crate::harness::wait;
 
-pub const STORIES: &[(&str, fn(&Story))] = &[
+pub const STORIES: Stories = &[
     ("workloads_get_what_the_preset_says", workloads),
     ("bare_pods_get_what_the_preset_says", bare_pods),
     ("a_dry_run_gets_the_same_and_leaves_nothing", dry_run),

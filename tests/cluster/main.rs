@@ -14,7 +14,9 @@ mod support;
 mod compare;
 mod corpus;
 mod every_kind;
+mod failure;
 mod reinvocation;
+mod tables;
 mod up;
 mod words;
 
@@ -25,15 +27,19 @@ use std::time::Instant;
 
 use harness::parts::{self, Parts};
 use harness::plane::Plane;
-use harness::story::Story;
+use harness::story::{Stories, Story};
 use harness::{Trouble, say};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
-type Tell = fn(&Story);
-
 /// All stories, by module.
-const STORIES: &[(&str, &[(&str, Tell)])] =
-    &[("every_kind", every_kind::STORIES), ("reinvocation", reinvocation::STORIES), ("words", words::STORIES), ("corpus", corpus::STORIES)];
+const STORIES: &[(&str, Stories)] = &[
+    ("every_kind", every_kind::STORIES),
+    ("reinvocation", reinvocation::STORIES),
+    ("words", words::STORIES),
+    ("failure", failure::STORIES),
+    ("corpus", corpus::STORIES),
+    ("tables", tables::STORIES),
+];
 
 fn main() -> ExitCode {
     let first = std::env::args().nth(1).unwrap_or_default();

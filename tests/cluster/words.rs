@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::story::Story;
+use crate::harness::story::{Stories, Story};
 use crate::harness::wait;
 
-pub const STORIES: &[(&str, fn(&Story))] = &[
+pub const STORIES: Stories = &[
     ("each_policy_says_what_it_did", policies),
     ("a_workload_whose_pods_are_refused_says_why", refused_workload),
     ("a_warning_a_line_and_no_more_than_eight", many),
@@ -90,7 +90,7 @@ fn policies(story: &Story) {
         if policy == "Reject" {
             let said = said.refused();
             let wanted = format!(
-                "Error from server (Forbidden): error when creating \"STDIN\": admission webhook \"{}.podgraft.dev\" denied the request: PodPreset {}/clash-reject \
+                "Warning: podpreset-clash-reject conflicts with the Pod at {place}: Pod refused (Reject)\nError from server (Forbidden): error when creating \"STDIN\": admission webhook \"{}.podgraft.dev\" denied the request: PodPreset {}/clash-reject \
                  requires {place}, the Pod has it otherwise",
                 story.name, story.name
             );

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -26,8 +27,8 @@ pub struct Endpoint {
     _runtime: Runtime,
 }
 
-/// Gives the body of the answer to a path and a body.
-pub type Reply = dyn Fn(&str, &str) -> String + Send + Sync;
+/// Gives status and body of the answer to a path and a body.
+pub type Reply = dyn Fn(&str, &str) -> (u16, String) + Send + Sync;
 
 impl Endpoint {
     pub fn start(authority: &Authority, reply: Arc<Reply>) -> Result<Endpoint, Trouble> {
@@ -65,9 +66,16 @@ impl Endpoint {
 async fn answer(request: Request<Incoming>, reply: Arc<Reply>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let text = reply(&path, &String::from_utf8_lossy(&body));
+    let (status, text) = reply(&path, &String::from_utf8_lossy(&body));
     let mut response = Response::new(Full::new(Bytes::from(text)));
-    response.headers_mut().insert("Content-Type", hyper::header::HeaderValue::from_static("application/json"));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.insert("Content-Type", HeaderValue::from_static("application/json"));
+    if status == 503 {
+        // As Podgraft says it.
+        headers.insert("Retry-After", HeaderValue::from_static("1"));
+        headers.insert("Connection", HeaderValue::from_static("close"));
+    }
     Ok(response)
 }
 
@@ -82,6 +90,6 @@ pub fn patching(patch: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Arc<
             response["patchType"] = json!("JSONPatch");
             response["patch"] = json!(base64::engine::general_purpose::STANDARD.encode(operations.to_string()));
         }
-        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).to_string()
+        (200, json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).to_string())
     })
 }

@@ -24,14 +24,15 @@ static WATCHER: OnceLock<PipeWriter> = OnceLock::new();
 fn watcher() -> &'static PipeWriter {
     WATCHER.get_or_init(|| {
         let (reader, writer) = std::io::pipe().unwrap();
-        // A group of its own: Ctrl-C at the terminal must not end it before it has done its work.
-        Command::new("sh")
+        // It outlives this process by a moment, so nobody waits for it. A group of its own: Ctrl-C at the terminal must not end it before it has done its work.
+        let watcher = Command::new("sh")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/cluster/watch.sh"))
             .stdin(reader)
             .stdout(Stdio::null())
             .process_group(0)
             .spawn()
             .expect("sh is there");
+        drop(watcher);
         writer
     })
 }

@@ -20,6 +20,8 @@ pub struct Registration {
     pub namespaces: Value,
     pub failure_policy: &'static str,
     pub reinvocation_policy: &'static str,
+    /// Seconds that the API server waits. Long where nothing is to be late: the machine may be busy.
+    pub timeout: u32,
     /// Pods that are created; `false`: everything about Pods, as a registration by mistake would have it.
     pub creations_only: bool,
 }
@@ -32,6 +34,7 @@ impl Registration {
             namespaces: json!({"matchLabels": {"story": story}}),
             failure_policy: "Fail",
             reinvocation_policy: "IfNeeded",
+            timeout: 15,
             creations_only: true,
         }
     }
@@ -60,7 +63,7 @@ impl Registration {
                 "matchPolicy": "Equivalent",
                 "sideEffects": "NoneOnDryRun",
                 "admissionReviewVersions": ["v1"],
-                "timeoutSeconds": 5,
+                "timeoutSeconds": self.timeout,
             }],
         })
     }
@@ -101,6 +104,11 @@ pub struct Serving {
 impl Serving {
     /// Starts one that holds these presets.
     pub fn start(plane: &Plane, name: &str, presets: &str) -> Result<Serving, Trouble> {
+        Serving::start_as(plane, name, presets, 0, "0s")
+    }
+
+    /// Starts one on this port (any where it is 0) that goes on answering for so long once it is to leave.
+    pub fn start_as(plane: &Plane, name: &str, presets: &str, port: u16, shutdown_delay: &str) -> Result<Serving, Trouble> {
         let folder = plane.folder.join("data").join(name);
         let trouble = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(folder.join("presets")).map_err(trouble)?;
@@ -110,15 +118,16 @@ impl Serving {
         }
         let log = plane.folder.join("logs").join(format!("{name}.log"));
         let mut command: Vec<OsString> = vec![env!("CARGO_BIN_EXE_podgraft").into(), "serve".into()];
-        command.extend(
-            ["--kube=off", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--log-format=json", "--shutdown-delay=0s"].map(Into::into),
-        );
+        command.extend(["--kube=off", "--admin=127.0.0.1:0", "--log-format=json"].map(Into::into));
+        command.extend([format!("--listen=127.0.0.1:{port}").into(), format!("--shutdown-delay={shutdown_delay}").into()]);
         for (flag, file) in [("--presets", "presets"), ("--tls-cert", "tls.crt"), ("--tls-key", "tls.key")] {
             command.extend([flag.into(), folder.join(file).into()]);
         }
+        // One that ran before under this name wrote the same log.
+        let before = fs::read_to_string(&log).unwrap_or_default().len();
         let mut held = Held::start("podgraft", &command, &[], &log)?;
-        let printed = log.clone();
-        let (webhook, admin) = held.until("podgraft to serve", || serving(&fs::read_to_string(&printed).unwrap_or_default()))?;
+        let (webhook, admin) =
+            held.until("podgraft to serve", || serving(fs::read_to_string(&log).unwrap_or_default().get(before..).unwrap_or_default()))?;
         Ok(Serving { held, webhook, admin, folder })
     }
 

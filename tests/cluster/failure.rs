@@ -1,0 +1,220 @@
+//! Podgraft killed, stopped, started late, replaced under load: Pods are created or refused as the registration's `failurePolicy` says,
+//! and nothing else.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::harness::api::Answer;
+use crate::harness::endpoint::{self, Endpoint};
+use crate::harness::podgraft::{Registered, Registration, Serving};
+use crate::harness::story::{Stories, Story};
+use crate::harness::wait;
+
+pub const STORIES: Stories = &[
+    ("killed_and_fail_open", |story| killed(story, "Ignore")),
+    ("killed_and_fail_closed", |story| killed(story, "Fail")),
+    ("stopped_and_fail_open", |story| stopped(story, "Ignore")),
+    ("stopped_and_fail_closed", |story| stopped(story, "Fail")),
+    ("started_late", late),
+    ("replaced_under_load", replaced),
+    ("a_503_is_tried_again", again),
+];
+
+const PRESETS: &str = "
+apiVersion: podgraft.dev/v1beta1
+kind: ClusterPodPreset
+metadata: {name: held}
+spec: {selector: {}, env: [{name: GRAFTED, value: '1'}]}
+";
+
+fn registration(story: &Story, policy: &'static str) -> Registration {
+    Registration { failure_policy: policy, ..Registration::of(&story.name, &story.name) }
+}
+
+fn pod() -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "pod-"}, "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]}})
+}
+
+/// Whether a Pod that was taken is grafted.
+fn grafted(answer: &Answer) -> bool {
+    answer.body["spec"]["containers"][0]["env"][0]["name"] == "GRAFTED"
+}
+
+/// A Pod that meets no Podgraft: made as its author wrote it, or refused in the API server's own words.
+fn as_the_policy_says(story: &Story, policy: &str) {
+    let answer = story.try_pod(&story.name, &pod());
+    if policy == "Ignore" {
+        assert!(answer.taken() && !grafted(&answer), "{} {}", answer.status, answer.message());
+        assert_eq!(answer.body["metadata"].get("annotations"), None, "no record of what was not done");
+    } else {
+        assert_eq!(answer.status, 500, "{}", answer.message());
+        let wanted = format!("failed calling webhook \"{}.podgraft.dev\"", story.name);
+        assert!(answer.message().contains(&wanted), "{}", answer.message());
+    }
+}
+
+/// Every call that failed is counted by the API server as what the policy makes of it.
+fn counted(story: &Story, registration: &Registration) {
+    let opened = story.metric("apiserver_admission_webhook_fail_open_count", registration, "");
+    let refused = story.metric("apiserver_admission_webhook_rejection_count", registration, "calling_webhook_error");
+    let internal = story.metric("apiserver_admission_webhook_rejection_count", registration, "apiserver_internal_error");
+    assert_eq!(internal, 0.0, "a patch that could not be used");
+    let wanted = if registration.failure_policy == "Ignore" { (true, false) } else { (false, true) };
+    assert_eq!((opened > 0.0, refused > 0.0), wanted, "fail open {opened}, refused {refused}");
+}
+
+fn killed(story: &Story, policy: &'static str) {
+    story.faults_are_meant();
+    let registration = registration(story, policy);
+    let podgraft = story.podgraft_as(&registration, PRESETS);
+    assert!(grafted(&story.try_pod(&story.name, &pod())));
+    let port = podgraft.serving.webhook.parse::<SocketAddr>().unwrap().port();
+    drop(podgraft.serving);
+    as_the_policy_says(story, policy);
+    // Back at its old place it is asked again at once.
+    let _serving = Serving::start_as(story.plane, &story.name, PRESETS, port, "0s").unwrap();
+    let answer = story.try_pod(&story.name, &pod());
+    assert!(grafted(&answer), "{}", answer.message());
+    counted(story, &registration);
+}
+
+fn stopped(story: &Story, policy: &'static str) {
+    story.faults_are_meant();
+    let registration = registration(story, policy);
+    let podgraft = story.podgraft_as(&registration, PRESETS);
+    let path = format!("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{}", registration.name);
+    let patient = json!([{"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 1}]);
+    story.api.patch(&path, "json", &patient).object("a shorter timeout");
+    podgraft.serving.held.signal("STOP");
+    as_the_policy_says(story, policy);
+    podgraft.serving.held.signal("CONT");
+    wait::until("Podgraft to go on", || {
+        let answer = story.try_pod(&story.name, &pod());
+        if answer.taken() && grafted(&answer) { Ok(()) } else { Err(answer.message()) }
+    });
+    counted(story, &registration);
+}
+
+/// Registered first, started then.
+fn late(story: &Story) {
+    story.faults_are_meant();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let registration = registration(story, "Fail");
+    let object = registration.object(&format!("https://127.0.0.1:{port}/mutate"), &story.plane.authority.pem);
+    let _registered = Registered::make(story.api.clone(), &object);
+    wait::until("the registration to be in force", || if story.try_pod(&story.name, &pod()).taken() { Err("it is not") } else { Ok(()) });
+    as_the_policy_says(story, "Fail");
+    let _serving = Serving::start_as(story.plane, &story.name, PRESETS, port, "0s").unwrap();
+    let answer = story.try_pod(&story.name, &pod());
+    assert!(grafted(&answer), "{}", answer.message());
+    counted(story, &registration);
+}
+
+/// What a Service is to the API server: connections go to whoever is its endpoint when they are made.
+struct Front {
+    address: SocketAddr,
+    behind: Arc<Mutex<SocketAddr>>,
+    _runtime: Runtime,
+}
+
+impl Front {
+    fn of(behind: SocketAddr) -> Front {
+        let behind = Arc::new(Mutex::new(behind));
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let target = Arc::clone(&behind);
+        runtime.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let target = *target.lock().unwrap();
+                tokio::spawn(async move {
+                    // Either end may close; the other learns of it.
+                    if let Ok(mut there) = tokio::net::TcpStream::connect(target).await {
+                        let _ = copy_bidirectional(&mut stream, &mut there).await;
+                    }
+                });
+            }
+        });
+        Front { address, behind, _runtime: runtime }
+    }
+}
+
+/// Three times a new one takes over while Pods are made: not one Pod goes without, not one is refused.
+fn replaced(story: &Story) {
+    // While it is to leave, every answer closes its connection; what is idle for all that time is closed in the end.
+    let start = |number: usize| Serving::start_as(story.plane, &format!("{}-{number}", story.name), PRESETS, 0, "3s").unwrap();
+    let mut serving = start(0);
+    let front = Front::of(serving.webhook.parse().unwrap());
+    let registration = registration(story, "Fail");
+    let object = registration.object(&format!("https://{}/mutate", front.address), &story.plane.authority.pem);
+    let _registered = Registered::make(story.api.clone(), &object);
+    serving.in_force(&story.api, &story.name).unwrap();
+
+    let (over, made) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let bad: Vec<String> = thread::scope(|scope| {
+        let makers: Vec<_> = (0..4)
+            .map(|_| {
+                let api = story.api.clone();
+                let (over, made, path) = (&over, &made, format!("/api/v1/namespaces/{}/pods?dryRun=All", story.name));
+                scope.spawn(move || {
+                    let mut bad = Vec::new();
+                    while !over.load(Ordering::Relaxed) {
+                        let answer = api.post(&path, &pod());
+                        if !(answer.taken() && grafted(&answer)) {
+                            bad.push(format!("{} {}", answer.status, answer.message()));
+                        }
+                        made.fetch_add(1, Ordering::Relaxed);
+                    }
+                    bad
+                })
+            })
+            .collect();
+        let more = |number: usize| {
+            let from = made.load(Ordering::Relaxed);
+            wait::until("Pods to be made", || if made.load(Ordering::Relaxed) >= from + number { Ok(()) } else { Err("too few") });
+        };
+        for number in 1..=3 {
+            more(50);
+            let next = start(number);
+            *front.behind.lock().unwrap() = next.webhook.parse().unwrap();
+            let status = std::mem::replace(&mut serving, next).held.leave();
+            assert!(status.success(), "it left with {status}");
+        }
+        more(50);
+        over.store(true, Ordering::Relaxed);
+        makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
+    });
+    let made = made.load(Ordering::Relaxed);
+    assert!(bad.is_empty(), "{} of {made} Pods were lost: {}", bad.len(), bad[0]);
+}
+
+/// Podgraft answers 503 where it is busy, late or not ready; the API server asks again a second later, and the Pod is grafted.
+fn again(story: &Story) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&calls);
+    let graft = endpoint::patching(|pod| {
+        let there = pod["spec"]["containers"][0].get("env").is_some();
+        if there {
+            json!([])
+        } else {
+            json!([{"op": "add", "path": "/spec/containers/0/env", "value": [{"name": "GRAFTED", "value": "1"}]}])
+        }
+    });
+    let reply = Arc::new(move |path: &str, body: &str| {
+        let busy = body.contains("\"fieldManager\":\"meant\"") && counting.fetch_add(1, Ordering::Relaxed) == 0;
+        if busy { (503, "{\"error\":\"busy\",\"at\":\"podgraft\"}".to_owned()) } else { graft(path, body) }
+    });
+    let endpoint = Endpoint::start(&story.plane.authority, reply).unwrap();
+    let object = registration(story, "Fail").object(&endpoint.url("/mutate"), &story.plane.authority.pem);
+    let _registered = Registered::make(story.api.clone(), &object);
+    wait::until("the registration to be in force", || if grafted(&story.try_pod(&story.name, &pod())) { Ok(()) } else { Err("it is not") });
+    let answer = story.api.post(&format!("/api/v1/namespaces/{}/pods?dryRun=All&fieldManager=meant", story.name), &pod());
+    assert!(answer.taken() && grafted(&answer), "{}", answer.message());
+    assert_eq!(calls.load(Ordering::Relaxed), 2, "one 503, and one that was answered");
+}
