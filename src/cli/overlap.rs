@@ -21,6 +21,9 @@ use crate::tree;
 /// reported in a time and a length that somebody can wait for and read.
 pub const MOST: usize = 5;
 
+/// With how many others one preset is tried at most.
+const TRIED: usize = 100;
+
 /// One preset that meets another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlap {
@@ -49,7 +52,7 @@ pub fn find(presets: &[Arc<Preset>]) -> Vec<Overlap> {
         others.extend(apart);
         let mut told = 0;
         for (at, other) in others.iter().enumerate() {
-            if told == MOST {
+            if told == MOST || at == TRIED {
                 let more = others.len() - at;
                 let text = format!("touches the same places as {more} more presets, which were not tried");
                 found.push(Overlap { preset: order[later], certain: false, text });
@@ -96,28 +99,32 @@ fn positive(selector: &Selector) -> impl Iterator<Item = &str> {
     positive.map(Requirement::key)
 }
 
-/// For each preset, those before it that touch a place in common and may select the same Pod.
+/// For each preset, those before it that touch a place in common, say something else there, and may select the same Pod.
 fn candidates(presets: &[&Arc<Preset>]) -> Vec<BTreeSet<usize>> {
-    /// Those before that touch a place, firmly and lightly.
-    type Before = HashMap<String, [Vec<usize>; 2]>;
-    let mut by_place = Before::new();
+    /// Those before, by place and by what they say there; and those that touch it lightly.
+    #[derive(Default)]
+    struct Before {
+        firmly: BTreeMap<String, Vec<usize>>,
+        lightly: Vec<usize>,
+    }
+    let mut by_place: HashMap<String, Before> = HashMap::new();
     let mut all = Vec::new();
     for (later, preset) in presets.iter().enumerate() {
         let touched = touch::places(preset);
         let mut others: BTreeSet<usize> = BTreeSet::new();
-        for (places, light) in [(&touched.firm, false), (&touched.light, true)] {
-            for place in places {
-                let Some([firmly, lightly]) = by_place.get(place) else { continue };
-                others.extend(firmly);
-                if !light {
-                    others.extend(lightly);
-                }
+        for (place, says) in touched.firm {
+            let before = by_place.entry(place).or_default();
+            let another = before.firmly.iter().filter(|(said, _)| says.len() > 1 || !says.contains(*said));
+            others.extend(another.flat_map(|(_, who)| who));
+            others.extend(&before.lightly);
+            for one in says {
+                before.firmly.entry(one).or_default().push(later);
             }
         }
-        for (places, strength) in [(touched.firm, 0), (touched.light, 1)] {
-            for place in places {
-                by_place.entry(place).or_default()[strength].push(later);
-            }
+        for place in touched.light {
+            let before = by_place.entry(place).or_default();
+            others.extend(before.firmly.values().flatten().filter(|earlier| **earlier != later));
+            before.lightly.push(later);
         }
         others.retain(|earlier| can_meet(presets[*earlier], preset));
         all.push(others);

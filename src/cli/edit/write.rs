@@ -6,6 +6,7 @@ use crate::cli::render::Renderer;
 use crate::cli::spans::{Span, Style};
 use crate::tree::{NodeId, View};
 
+/// Entries in brackets that have lines of their own.
 struct Lines<'e> {
     indent: &'e str,
     end: usize,
@@ -40,7 +41,8 @@ impl<'e, 'a> Editor<'e, 'a> {
         if let (Some(last), None) = (last, next)
             && let Some(lines) = self.lines_of_their_own(last)
         {
-            return Some(self.add_lines(new, &renderer, lines));
+            self.add_lines(new, &renderer, &lines);
+            return Some(());
         }
         let mut out = String::new();
         for entry in new {
@@ -79,8 +81,8 @@ impl<'e, 'a> Editor<'e, 'a> {
         (indent.trim().is_empty() && (behind.is_empty() || behind.starts_with('#'))).then_some(Lines { indent, end, comma, next })
     }
 
-    fn add_lines(&mut self, new: &[NodeId], renderer: &Renderer<'_, '_>, lines: Lines<'_>) {
-        let Lines { indent, end, comma, next } = lines;
+    fn add_lines(&mut self, new: &[NodeId], renderer: &Renderer<'_, '_>, lines: &Lines<'_>) {
+        let &Lines { indent, end, comma, next } = lines;
         let mut out = String::new();
         for (count, entry) in new.iter().enumerate() {
             out.push_str(indent);
