@@ -146,8 +146,6 @@ fn append(out: &mut String, between: &str, item: &str) -> bool {
     true
 }
 
-/// What the first layer alone is said to be for, where the others were stopped.
-#[must_use]
 #[cfg(test)]
 mod tests {
     use super::*;
