@@ -1,5 +1,6 @@
 //! The help: complete, and what it shows works.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::shell::{Folder, PODGRAFT, podgraft, run, sh, written};
@@ -97,6 +98,39 @@ fn the_examples_work() {
         }
     }
     assert!(ran >= 12, "only {ran} examples");
+}
+
+/// Every field that `-o json` writes is in the help of its command.
+#[test]
+fn the_help_names_the_fields_of_the_reports() {
+    for (command, arguments) in [
+        ("explain", &["-f", "web.yaml", "-f", "others.yaml", "--presets", "presets"][..]),
+        ("explain", &["-f", "../statuses/pods.yaml", "--presets", "../statuses/reject"]),
+        ("explain", &["-f", "web.yaml", "--presets", "abort"]),
+        ("check", &["../check/three", "../check/overlap"]),
+    ] {
+        let help = written(podgraft().args([command, "--help"]), "", 0);
+        let output = run(podgraft().arg(command).args(arguments).args(["-o", "json"]).current_dir("tests/cli/explain"), "");
+        let mut fields = BTreeSet::new();
+        collect(&serde_json::from_slice(&output.stdout).unwrap(), &mut fields);
+        assert!(fields.len() >= 11, "{fields:?}");
+        for field in fields {
+            assert!(help.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == field), "{command}: {field}");
+        }
+    }
+}
+
+fn collect(value: &serde_json::Value, fields: &mut BTreeSet<String>) {
+    for entry in value.as_array().into_iter().flatten() {
+        collect(entry, fields);
+    }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        fields.insert(key.clone());
+        // Below these stand the names of resources.
+        if !matches!(key.as_str(), "requests" | "limits") {
+            collect(value, fields);
+        }
+    }
 }
 
 #[test]
