@@ -213,7 +213,7 @@ fn runtime_class(name: &str, overhead: &Value, nodes: &Value) -> Value {
 }
 
 /// The texts that stand under a key.
-fn named<'t>(text: &'t str, key: &str) -> impl Iterator<Item = &'t str> + use<'t> {
+pub fn named<'t>(text: &'t str, key: &str) -> impl Iterator<Item = &'t str> + use<'t> {
     let quoted = format!("\"{key}\":\"");
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -14,7 +14,7 @@ use crate::harness::api::Answer;
 use crate::harness::endpoint::{self, Endpoint};
 use crate::harness::podgraft::{Registered, Registration, Serving};
 use crate::harness::story::{Stories, Story};
-use crate::harness::wait;
+use crate::harness::{Trouble, wait};
 
 pub const STORIES: Stories = &[
     ("killed_and_fail_open", |story| killed(story, "Ignore")),
@@ -59,6 +59,11 @@ fn as_the_policy_says(story: &Story, policy: &str) {
     }
 }
 
+/// Podgraft at a place where it was expected.
+fn at(story: &Story, port: u16) -> Result<Serving, Trouble> {
+    Serving::start_as(story.plane, &story.name, PRESETS, &[&format!("--listen=127.0.0.1:{port}"), "--shutdown-delay=0s"])
+}
+
 /// Every call that failed is counted by the API server as what the policy makes of it.
 fn counted(story: &Story, registration: &Registration) {
     let opened = story.metric("apiserver_admission_webhook_fail_open_count", registration, "");
@@ -78,7 +83,7 @@ fn killed(story: &Story, policy: &'static str) {
     drop(podgraft.serving);
     as_the_policy_says(story, policy);
     // Back at its old place it is asked again at once.
-    let _serving = Serving::start_as(story.plane, &story.name, PRESETS, port, "0s").unwrap();
+    let _serving = at(story, port).unwrap();
     let answer = story.try_pod(&story.name, &pod());
     assert!(grafted(&answer), "{}", answer.message());
     counted(story, &registration);
@@ -110,7 +115,7 @@ fn late(story: &Story) {
     let _registered = Registered::make(story.api.clone(), &object);
     wait::until("the registration to be in force", || if story.try_pod(&story.name, &pod()).taken() { Err("it is not") } else { Ok(()) });
     as_the_policy_says(story, "Fail");
-    let _serving = Serving::start_as(story.plane, &story.name, PRESETS, port, "0s").unwrap();
+    let _serving = at(story, port).unwrap();
     let answer = story.try_pod(&story.name, &pod());
     assert!(grafted(&answer), "{}", answer.message());
     counted(story, &registration);
@@ -148,7 +153,13 @@ impl Front {
 /// Three times a new one takes over while Pods are made: not one Pod goes without, not one is refused.
 fn replaced(story: &Story) {
     // While it is to leave, every answer closes its connection; what is idle for all that time is closed in the end.
-    let start = |number: usize| Serving::start_as(story.plane, &format!("{}-{number}", story.name), PRESETS, 0, "3s").unwrap();
+    let start = |number: usize| {
+        {
+            let flags = ["--listen=127.0.0.1:0", "--shutdown-delay=3s"];
+            Serving::start_as(story.plane, &format!("{}-{number}", story.name), PRESETS, &flags)
+        }
+        .unwrap()
+    };
     let mut serving = start(0);
     let front = Front::of(serving.webhook.parse().unwrap());
     let registration = registration(story, "Fail");

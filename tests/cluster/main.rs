@@ -13,8 +13,10 @@ mod support;
 
 mod compare;
 mod corpus;
+mod crowd;
 mod every_kind;
 mod failure;
+mod policies;
 mod reinvocation;
 mod tables;
 mod up;
@@ -37,6 +39,8 @@ const STORIES: &[(&str, Stories)] = &[
     ("reinvocation", reinvocation::STORIES),
     ("words", words::STORIES),
     ("failure", failure::STORIES),
+    ("crowd", crowd::STORIES),
+    ("policies", policies::STORIES),
     ("corpus", corpus::STORIES),
     ("tables", tables::STORIES),
 ];

@@ -108,7 +108,7 @@ impl Build {
 
     /// Into a folder beside, then renamed: a build that was interrupted leaves nothing that looks whole.
     fn build(&self) -> Result<(), Trouble> {
-        let work = self.program.with_extension("building");
+        let work = PathBuf::from(format!("{}.building", self.program.display()));
         let trouble = |error: std::io::Error| format!("{}: {error}", work.display());
         let _ = fs::remove_dir_all(&work);
         fs::create_dir_all(&work).map_err(trouble)?;

@@ -104,11 +104,11 @@ pub struct Serving {
 impl Serving {
     /// Starts one that holds these presets.
     pub fn start(plane: &Plane, name: &str, presets: &str) -> Result<Serving, Trouble> {
-        Serving::start_as(plane, name, presets, 0, "0s")
+        Serving::start_as(plane, name, presets, &["--listen=127.0.0.1:0", "--shutdown-delay=0s"])
     }
 
-    /// Starts one on this port (any where it is 0) that goes on answering for so long once it is to leave.
-    pub fn start_as(plane: &Plane, name: &str, presets: &str, port: u16, shutdown_delay: &str) -> Result<Serving, Trouble> {
+    /// Starts one with these flags beside those that it needs here.
+    pub fn start_as(plane: &Plane, name: &str, presets: &str, flags: &[&str]) -> Result<Serving, Trouble> {
         let folder = plane.folder.join("data").join(name);
         let trouble = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(folder.join("presets")).map_err(trouble)?;
@@ -119,7 +119,7 @@ impl Serving {
         let log = plane.folder.join("logs").join(format!("{name}.log"));
         let mut command: Vec<OsString> = vec![env!("CARGO_BIN_EXE_podgraft").into(), "serve".into()];
         command.extend(["--kube=off", "--admin=127.0.0.1:0", "--log-format=json"].map(Into::into));
-        command.extend([format!("--listen=127.0.0.1:{port}").into(), format!("--shutdown-delay={shutdown_delay}").into()]);
+        command.extend(flags.iter().map(Into::into));
         for (flag, file) in [("--presets", "presets"), ("--tls-cert", "tls.crt"), ("--tls-key", "tls.key")] {
             command.extend([flag.into(), folder.join(file).into()]);
         }

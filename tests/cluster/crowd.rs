@@ -1,0 +1,85 @@
+//! Many Pods at once: each has exactly its twin's fields and the preset's, and not one call of the webhook failed.
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::compare;
+use crate::harness::plane::User;
+use crate::harness::podgraft::Registration;
+use crate::harness::story::{Stories, Story};
+
+pub const STORIES: Stories = &[("a_thousand_pods_by_twenty_workers", thousand)];
+
+const WORKERS: usize = 20;
+const EACH: usize = 50;
+const SHAPES: usize = 5;
+
+/// One that wants more of Pods with a second container.
+fn presets(namespace: &str) -> String {
+    format!(
+        "
+apiVersion: podgraft.dev/v1beta1
+kind: PodPreset
+metadata: {{name: all, namespace: {namespace}}}
+spec: {{selector: {{}}, env: [{{name: ALL, value: '1'}}], volumes: [{{name: cache}}], volumeMounts: [{{name: cache, mountPath: /cache}}]}}
+---
+apiVersion: podgraft.dev/v1beta1
+kind: PodPreset
+metadata: {{name: odd, namespace: {namespace}}}
+spec: {{selector: {{matchLabels: {{shape: odd}}}}, template: {{spec: {{initContainers: [{{name: side, image: 'registry.example/side:1', restartPolicy: Always}}]}}}}}}
+"
+    )
+}
+
+/// Pods of some shapes, none like the next.
+fn pod(shape: usize) -> Value {
+    let containers: Vec<Value> =
+        (0..=shape).map(|number| json!({"name": format!("app-{number}"), "image": format!("registry.example/app:{number}")})).collect();
+    let word = if shape % 2 == 1 { "odd" } else { "even" };
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": format!("pod-{shape}-"), "labels": {"shape": word}}, "spec": {"containers": containers}})
+}
+
+/// The presets' part is there; gives the Pod without it.
+fn without(pod: &Value, shape: usize) -> Value {
+    let mut pod = pod.clone();
+    let record = |preset: &str| format!("podpreset.admission.kubernetes.io/podpreset-{preset}");
+    if shape % 2 == 1 {
+        compare::take(&mut pod, "/metadata/annotations", &record("odd"));
+        let side = compare::take_entry(&mut pod, "/spec/initContainers", "name", "side");
+        assert_eq!(side["env"][0]["name"], "ALL", "other presets' containers get it too");
+    }
+    compare::take(&mut pod, "/metadata/annotations", &record("all"));
+    compare::take_entry(&mut pod, "/spec/volumes", "name", "cache");
+    for container in compare::containers(&pod, "containers") {
+        compare::take_entry(&mut pod, &format!("{container}/env"), "name", "ALL");
+        compare::take_entry(&mut pod, &format!("{container}/volumeMounts"), "mountPath", "/cache");
+    }
+    pod
+}
+
+fn thousand(story: &Story) {
+    let twin = format!("{}-twin", story.name);
+    story.namespace(&twin);
+    let podgraft = story.podgraft(&presets(&story.name));
+    let twins: Vec<Value> = (0..SHAPES).map(|shape| story.create(&twin, &pod(shape))).collect();
+    let path = format!("/api/v1/namespaces/{}/pods", story.name);
+    thread::scope(|scope| {
+        for worker in 0..WORKERS {
+            let (api, path, twins) = (story.plane.api(User::Admin), &path, &twins);
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let shape = (worker + number) % SHAPES;
+                    let made = api.post(path, &pod(shape)).object("a Pod of the crowd");
+                    compare::same("a Pod of the crowd", &without(&made, shape), &twins[shape]);
+                }
+            });
+        }
+    });
+    assert_eq!(story.pods(&story.name, "").len(), WORKERS * EACH);
+    let registration = Registration::of(&story.name, &story.name);
+    assert_eq!(story.metric("apiserver_admission_webhook_fail_open_count", &registration, ""), 0.0);
+    let failed =
+        ["error", "shed", "rejected"].map(|outcome| podgraft.serving.metric("podgraft_reviews_total", &format!("\"{outcome}\"")).unwrap());
+    assert_eq!(failed, [0.0; 3]);
+}
