@@ -5,9 +5,11 @@
 //! `i64` are kept as such, all others as they were written.
 
 mod read;
+mod scan;
 mod write;
 
 pub use read::{Duplicate, TreeSeed, Unread, parse};
+pub use scan::Scanner;
 pub use write::{write_json_string, write_number};
 
 /// The index of a node. It means something in the tree that gave it and in no other.
@@ -280,7 +282,8 @@ impl<'a> Tree<'a> {
         match text {
             Text::Borrowed(text) => text == wanted,
             Text::Own(start, length) => {
-                length as usize == wanted.len() && self.own.as_bytes().get(start as usize..).is_some_and(|own| own.starts_with(wanted.as_bytes()))
+                length as usize == wanted.len()
+                    && self.own.as_bytes().get(start as usize..).is_some_and(|own| own.starts_with(wanted.as_bytes()))
             }
         }
     }
