@@ -169,7 +169,7 @@ fn respond(
         exempt: world.exempt_namespaces,
         extra_labels: &[],
         claims: &[],
-        unread: body.len().saturating_sub(pod.text_bytes()),
+        text_bytes: body.len(),
     };
     let decision = decide::decide(&case, presets)?;
     patch.clear();

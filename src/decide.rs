@@ -95,8 +95,8 @@ pub struct Case<'c, 'a> {
     pub extra_labels: &'c [(String, String)],
     /// Names of a StatefulSet's claim templates.
     pub claims: &'c [String],
-    /// Bytes that the Pod has besides what is in the tree.
-    pub unread: usize,
+    /// Bytes of the text that the Pod was read from, also of what is not in the tree.
+    pub text_bytes: usize,
 }
 
 /// What was decided.
@@ -210,12 +210,13 @@ fn too_large(case: &Case<'_, '_>, draft: &Draft<'_>) -> Option<&'static str> {
         return Some("its annotations would have more than 256 KiB");
     }
     // Each node takes a few bytes more than its text: what is small needs no exact count.
-    if tree.text_bytes() + case.unread < MAX_POD / 2 {
+    if case.text_bytes + tree.text_bytes_from(case.pod.len()) < MAX_POD / 2 {
         return None;
     }
+    let unread = case.text_bytes.saturating_sub(case.pod.text_bytes());
     let mut text = String::new();
     tree.write(NodeId::ROOT, &mut text);
-    (text.len() + case.unread > MAX_POD).then_some("it would have more than 1.5 MiB")
+    (text.len() + unread > MAX_POD).then_some("it would have more than 1.5 MiB")
 }
 
 fn settle<'a>(case: &Case<'_, 'a>, decision: &mut Decision<'a>, grafting: Grafting<'a>) {

@@ -279,7 +279,7 @@ pub fn write_path(tree: &Tree<'_>, node: NodeId, out: &mut String) {
 /// Appends a slash and a member's name, escaped as RFC 6901 says.
 pub fn push_token(out: &mut String, token: &str) {
     out.push('/');
-    if !token.contains(['~', '/']) {
+    if !token.bytes().any(|byte| matches!(byte, b'~' | b'/')) {
         out.push_str(token);
         return;
     }

@@ -39,22 +39,24 @@ pub fn check<'a>(draft: &Draft<'a>, received: &mut Tree<'a>) -> Result<(), Fault
         let value = operation.value.make(received, 0);
         apply(received, operation.kind, parent, &token, value).ok_or_else(fault)?;
     }
-    if received.same(NodeId::ROOT, draft.tree(), NodeId::ROOT) { Ok(()) } else { Err(Fault::Differs) }
+    let same = received.built_alike(draft.tree()) || received.same(NodeId::ROOT, draft.tree(), NodeId::ROOT);
+    if same { Ok(()) } else { Err(Fault::Differs) }
 }
 
 /// The node above the last step of a JSON Pointer, and that step, unescaped.
 fn locate<'p>(tree: &Tree<'_>, path: &'p str) -> Option<(NodeId, Cow<'p, str>)> {
     let mut rest = path.strip_prefix('/')?;
     let mut node = NodeId::ROOT;
-    while let Some((step, further)) = rest.split_once('/') {
-        node = child(tree, node, &unescaped(step))?;
-        rest = further;
+    while let Some(end) = rest.bytes().position(|byte| byte == b'/') {
+        node = child(tree, node, &unescaped(&rest[..end]))?;
+        rest = &rest[end + 1..];
     }
     Some((node, unescaped(rest)))
 }
 
 fn unescaped(step: &str) -> Cow<'_, str> {
-    if step.contains('~') { Cow::Owned(step.replace("~1", "/").replace("~0", "~")) } else { Cow::Borrowed(step) }
+    let plain = !step.bytes().any(|byte| byte == b'~');
+    if plain { Cow::Borrowed(step) } else { Cow::Owned(step.replace("~1", "/").replace("~0", "~")) }
 }
 
 fn child(tree: &Tree<'_>, node: NodeId, step: &str) -> Option<NodeId> {

@@ -2,6 +2,8 @@
 //!
 //! Own types, for the request's object is read straight into a [`Tree`], and the patch is written as base64 straight into the answer.
 
+mod quick;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -50,7 +52,19 @@ impl<'a> AdmissionRequest<'a> {
     ///
     /// # Errors
     /// Where the body is not a review that can be answered; says where.
-    pub fn decode(body: &'a str, memory: Tree<'a>) -> Result<AdmissionRequest<'a>, BadReview> {
+    pub fn decode(body: &'a str, mut memory: Tree<'a>) -> Result<AdmissionRequest<'a>, BadReview> {
+        if let Some(request) = quick::decode(body, &mut memory) {
+            return Ok(request);
+        }
+        memory.clear();
+        AdmissionRequest::decode_any(body, memory)
+    }
+
+    /// As [`AdmissionRequest::decode`], without the reader for what API servers send.
+    ///
+    /// # Errors
+    /// As [`AdmissionRequest::decode`].
+    pub fn decode_any(body: &'a str, memory: Tree<'a>) -> Result<AdmissionRequest<'a>, BadReview> {
         let mut reader = serde_json::Deserializer::from_str(body);
         let mut envelope = Envelope { memory: Some(memory), ..Envelope::default() };
         let read = EnvelopeSeed { envelope: &mut envelope, level: Level::Review }.deserialize(&mut reader).and_then(|()| reader.end());

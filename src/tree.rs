@@ -5,9 +5,11 @@
 //! `i64` are kept as such, all others as they were written.
 
 mod read;
+mod scan;
 mod write;
 
 pub use read::{Duplicate, TreeSeed, Unread, parse};
+pub use scan::Scanner;
 pub use write::{write_json_string, write_number};
 
 /// The index of a node. It means something in the tree that gave it and in no other.
@@ -142,6 +144,12 @@ impl<'a> Tree<'a> {
     /// Bytes of all keys and strings: less than the document has as JSON.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
+        self.text_bytes_from(0)
+    }
+
+    /// As [`Tree::text_bytes`], of the nodes that came after the first `nodes`.
+    #[must_use]
+    pub fn text_bytes_from(&self, nodes: usize) -> usize {
         let length = |text: Text<'_>| match text {
             Text::Borrowed(text) => text.len(),
             Text::Own(_, length) => length as usize,
@@ -150,7 +158,7 @@ impl<'a> Tree<'a> {
             Value::String(text) | Value::Number(text) => length(text),
             _ => 1,
         };
-        self.nodes.iter().map(|node| length(node.key) + value(node.value)).sum()
+        self.nodes.iter().skip(nodes).map(|node| length(node.key) + value(node.value)).sum()
     }
 
     /// A copy with room for what a few presets add.
@@ -266,7 +274,18 @@ impl<'a> Tree<'a> {
     /// The member `key` of an object. Of two, the first: a reader that minds has refused them.
     #[must_use]
     pub fn get(&self, node: NodeId, key: &str) -> Option<NodeId> {
-        self.children(node).find(|child| self.key(*child) == key)
+        self.children(node).find(|child| self.says(self.nodes[child.index()].key, key))
+    }
+
+    /// Whether a text of this tree is this one. As bytes, and the length first: most are not.
+    fn says(&self, text: Text<'a>, wanted: &str) -> bool {
+        match text {
+            Text::Borrowed(text) => text == wanted,
+            Text::Own(start, length) => {
+                length as usize == wanted.len()
+                    && self.own.as_bytes().get(start as usize..).is_some_and(|own| own.starts_with(wanted.as_bytes()))
+            }
+        }
     }
 
     /// The member `key` of an object, where it is there and not null. To Kubernetes null is absent.
@@ -491,8 +510,12 @@ impl<'a> Tree<'a> {
     /// Whether two nodes say the same, members of objects in any order, numbers and strings to the letter.
     #[must_use]
     pub fn same(&self, node: NodeId, other: &Tree<'_>, at: NodeId) -> bool {
-        match (self.view(node), other.view(at)) {
-            (View::List, View::List) => {
+        match (self.nodes[node.index()].value, other.nodes[at.index()].value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(left), Value::Bool(right)) => left == right,
+            (Value::Int(left), Value::Int(right)) => left == right,
+            (Value::Number(left), Value::Number(right)) | (Value::String(left), Value::String(right)) => self.same_text(left, other, right),
+            (Value::List, Value::List) => {
                 let (mut left, mut right) = (self.children(node), other.children(at));
                 loop {
                     match (left.next(), right.next()) {
@@ -502,9 +525,33 @@ impl<'a> Tree<'a> {
                     }
                 }
             }
-            (View::Object, View::Object) => self.same_members(node, other, at),
-            (left, right) => left == right,
+            (Value::Object, Value::Object) => self.same_members(node, other, at),
+            _ => false,
         }
+    }
+
+    /// Two copies of one document borrow from one place: then there is nothing to compare.
+    fn same_text<'b>(&self, left: Text<'a>, other: &Tree<'b>, right: Text<'b>) -> bool {
+        let (left, right) = (self.text(left), other.text(right));
+        std::ptr::eq(left, right) || left == right
+    }
+
+    /// Whether two trees were built in the same steps: then they say the same. Where they were not, they may say the same nevertheless.
+    #[must_use]
+    pub fn built_alike(&self, other: &Tree<'_>) -> bool {
+        let alike = |(left, right): (&Node<'a>, &Node<'_>)| {
+            let value = match (left.value, right.value) {
+                (Value::Null, Value::Null) | (Value::List, Value::List) | (Value::Object, Value::Object) => true,
+                (Value::Bool(left), Value::Bool(right)) => left == right,
+                (Value::Int(left), Value::Int(right)) => left == right,
+                (Value::Number(left), Value::Number(right)) | (Value::String(left), Value::String(right)) => {
+                    self.same_text(left, other, right)
+                }
+                _ => false,
+            };
+            value && left.first == right.first && left.next == right.next && self.same_text(left.key, other, right.key)
+        };
+        self.nodes.len() == other.nodes.len() && self.nodes.iter().zip(&other.nodes).all(alike)
     }
 
     fn same_members(&self, node: NodeId, other: &Tree<'_>, at: NodeId) -> bool {
@@ -512,7 +559,7 @@ impl<'a> Tree<'a> {
         loop {
             match (left.next(), right.next()) {
                 (None, None) => return true,
-                (Some(mine), Some(theirs)) if self.key(mine) == other.key(theirs) => {
+                (Some(mine), Some(theirs)) if self.same_text(self.nodes[mine.index()].key, other, other.nodes[theirs.index()].key) => {
                     if !self.same(mine, other, theirs) {
                         return false;
                     }

@@ -33,8 +33,15 @@ fn decided(presets: &str, faults: u32) -> Result<(Vec<String>, Option<Skip>, usi
     });
     let presets = PresetSet::new(compiled.collect());
     let pod = tree::parse(r#"{"metadata":{},"spec":{"containers":[{"name":"app","image":"i"}]}}"#).unwrap();
-    let case =
-        Case { pod: &pod, namespace: "default", namespace_labels: &|| Some(&[]), exempt: &[], extra_labels: &[], claims: &[], unread: 0 };
+    let case = Case {
+        pod: &pod,
+        namespace: "default",
+        namespace_labels: &|| Some(&[]),
+        exempt: &[],
+        extra_labels: &[],
+        claims: &[],
+        text_bytes: pod.text_bytes(),
+    };
     FAULTS.set(faults);
     let decision = decide(&case, &presets);
     FAULTS.set(0);

@@ -187,6 +187,9 @@ impl<'a> Run<'_, 'a> {
     /// Whether two entries are equal but for one field, which was compared already.
     fn equal_but(&self, of: TypeId, but: &str, there: NodeId, who: usize, entry: NodeId) -> bool {
         let (tree, source) = (self.tree(), self.source(who));
+        if tree.same(there, source, entry) {
+            return true;
+        }
         let known = of.get().fields.iter().filter(|field| field.name != but).all(|field| {
             match (tree.present(there, field.name), source.present(entry, field.name)) {
                 (None, None) => true,

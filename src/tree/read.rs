@@ -192,7 +192,7 @@ impl<'de> Visitor<'de> for Unread {
     }
 }
 
-fn duplicate(tree: &Tree<'_>, object: NodeId, count: usize) -> Option<String> {
+pub(super) fn duplicate(tree: &Tree<'_>, object: NodeId, count: usize) -> Option<String> {
     if count <= PAIRWISE {
         let mut members = tree.children(object);
         while let Some(member) = members.next() {

@@ -54,6 +54,12 @@ pub fn write_number(value: i64, out: &mut String) {
 /// Appends a string with quotes and the escapes that JSON asks for (RFC 8259, section 7).
 pub fn write_json_string(text: &str, out: &mut String) {
     out.push('"');
+    // Nearly every text is one piece.
+    if !text.bytes().fold(false, |odd, byte| odd | matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut clean = 0;
     for (index, byte) in text.bytes().enumerate() {
         let escape = match byte {
