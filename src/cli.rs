@@ -134,6 +134,14 @@ pub struct Done {
     pub problems: bool,
 }
 
+impl Done {
+    /// With the lines for standard error that are wanted.
+    fn told(mut self, wanted: args::NoteArgs) -> Done {
+        self.notes.retain(|line| wanted.wants(line));
+        self
+    }
+}
+
 /// What standard output is.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal {
@@ -195,9 +203,9 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<u8> {
     };
     let done = match Cli::from_arg_matches(&matches)?.command {
         What::Serve(args) => return Ok(server::run(*args)?),
-        What::Inject(args) => inject::run(&args, Terminal::here())?,
-        What::Explain(args) => explain::run(&args)?,
-        What::Check(args) => check::run(&args)?,
+        What::Inject(args) => inject::run(&args, Terminal::here())?.told(args.presets.notes),
+        What::Explain(args) => explain::run(&args)?.told(args.presets.notes),
+        What::Check(args) => check::run(&args)?.told(args.notes),
         What::Completions { shell } => completions(shell, Path::new(&program)),
     };
     write(&done)?;

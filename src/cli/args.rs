@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::server::args::LogLevel;
+
 /// Which presets there are, and for whom.
 #[derive(Args, Clone, Debug)]
 pub struct PresetArgs {
@@ -12,9 +14,6 @@ pub struct PresetArgs {
     pub presets: Vec<PathBuf>,
     #[command(flatten)]
     pub names: NameArgs,
-    /// Labels of the namespaces of all Pods, as K=V; kubernetes.io/metadata.name need not be given
-    #[arg(long, value_name = "K=V,...", env = "PODGRAFT_NAMESPACE_LABELS", hide_env_values = true, value_delimiter = ',', value_parser = label)]
-    pub namespace_labels: Vec<(String, String)>,
     /// Namespaces whose Pods are left alone
     #[arg(
         long,
@@ -25,14 +24,39 @@ pub struct PresetArgs {
         default_values = ["kube-system", "kube-public", "kube-node-lease", "podgraft"]
     )]
     pub exempt_namespaces: Vec<String>,
+    #[command(flatten)]
+    pub notes: NoteArgs,
 }
 
-/// What stands in for names that are not given.
+/// What stands in for names that are not given, and what is known of namespaces.
 #[derive(Args, Clone, Debug)]
 pub struct NameArgs {
     /// The namespace of Pods and presets that name none
     #[arg(long, short = 'n', value_name = "NAME", default_value = "default")]
     pub namespace: String,
+    /// Labels of the namespaces of all Pods, as K=V; kubernetes.io/metadata.name need not be given
+    #[arg(long, value_name = "K=V,...", env = "PODGRAFT_NAMESPACE_LABELS", hide_env_values = true, value_delimiter = ',', value_parser = label)]
+    pub namespace_labels: Vec<(String, String)>,
+}
+
+/// What goes to standard error.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct NoteArgs {
+    /// Least severe lines on standard error: info has everything, warn no notes, error no warnings
+    #[arg(long, env = "PODGRAFT_LOG_LEVEL", hide_env_values = true, value_enum, default_value_t = LogLevel::Info)]
+    pub log_level: LogLevel,
+}
+
+impl NoteArgs {
+    /// Whether a line is severe enough; it says itself how severe it is.
+    #[must_use]
+    pub fn wants(self, line: &str) -> bool {
+        match self.log_level {
+            LogLevel::Error => !line.starts_with("warning: ") && !line.starts_with("note: "),
+            LogLevel::Warn => !line.starts_with("note: "),
+            LogLevel::Info | LogLevel::Debug | LogLevel::Trace => true,
+        }
+    }
 }
 
 /// The manifests to read.

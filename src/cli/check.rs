@@ -7,11 +7,11 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{NameArgs, ReportOutput};
+use super::args::{NameArgs, NoteArgs, ReportOutput};
 use super::overlap::{self, Overlap};
 use super::presets;
 use super::source::{self, Fault, Source};
-use super::{Done, one_line};
+use super::{Done, one_line, treat};
 use crate::document::{Problem, Severity};
 use crate::preset::Preset;
 
@@ -35,6 +35,8 @@ pub struct CheckArgs {
     pub output: ReportOutput,
     #[command(flatten)]
     pub names: NameArgs,
+    #[command(flatten)]
+    pub notes: NoteArgs,
 }
 
 #[derive(Serialize)]
@@ -61,12 +63,13 @@ struct Reported<'p> {
 /// # Errors
 /// Where a file or directory can't be read.
 pub fn run(args: &CheckArgs) -> Result<Done, Fault> {
-    let CheckArgs { paths, presets: directories, strict, output, names } = args;
+    let CheckArgs { paths, presets: directories, strict, output, names, notes: _ } = args;
     let sources = sources(paths, directories)?;
     let mut documents = presets::read(&sources, &names.namespace);
     let problems: Vec<Problem> = documents.iter_mut().flat_map(|document| std::mem::take(&mut document.problems)).collect();
     let good: Vec<Arc<Preset>> = presets::compile(documents);
-    let overlaps = overlap::find(&good);
+    let given = (!names.namespace_labels.is_empty()).then(|| treat::namespace_labels(&names.namespace_labels, &names.namespace));
+    let overlaps = overlap::find(&good, given.as_deref());
     let mut all: Vec<Reported<'_>> = problems.iter().map(reported).collect();
     all.extend(overlaps.iter().filter_map(|overlap| Some(meeting(good.get(overlap.preset)?, overlap))));
     let order: HashMap<&str, usize> = sources.iter().enumerate().map(|(at, source)| (source.name.as_str(), at)).collect();

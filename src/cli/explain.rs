@@ -77,7 +77,8 @@ pub fn run(args: &ExplainArgs) -> Result<Done, Fault> {
         for (document, treated) in file.manifest.documents.iter().zip(&file.documents) {
             for one in &treated.workloads {
                 done.problems |= one.failed();
-                let said = verdicts(one, &loaded.set, &treat::namespace_labels(&preset_args.namespace_labels, &one.workload.namespace));
+                let said =
+                    verdicts(one, &loaded.set, &treat::namespace_labels(&preset_args.names.namespace_labels, &one.workload.namespace));
                 explained.push(explain(&file.manifest.source.name, document.line, one, said));
             }
         }

@@ -35,10 +35,15 @@ pub struct Overlap {
     pub text: String,
 }
 
-/// All that is to be told about pairs, in merge order of the later one.
+/// All that is to be told about pairs, in merge order of the later one. `namespace`: its labels, where all Pods are of namespaces with these;
+/// presets that apply in others only are not tried.
 #[must_use]
-pub fn find(presets: &[Arc<Preset>]) -> Vec<Overlap> {
-    let mut order: Vec<usize> = (0..presets.len()).filter(|index| !presets[*index].is_shadow()).collect();
+pub fn find(presets: &[Arc<Preset>], namespace: Option<&[(String, String)]>) -> Vec<Overlap> {
+    let reaches = |preset: &Preset| match (namespace, &preset.spec().namespace_selector) {
+        (Some(labels), Some(selector)) => selector.matches(labels),
+        _ => true,
+    };
+    let mut order: Vec<usize> = (0..presets.len()).filter(|index| !presets[*index].is_shadow() && reaches(&presets[*index])).collect();
     let set = PresetSet::new(presets.to_vec());
     let rank: HashMap<String, usize> = set.presets().iter().enumerate().map(|(rank, preset)| (preset.qualified(), rank)).collect();
     order.sort_by_key(|index| rank.get(&presets[*index].qualified()));
@@ -199,7 +204,7 @@ mod tests {
             (web, "{matchLabels: {app: api}}", None),
             (web, "{matchExpressions: [{key: app, operator: DoesNotExist}]}", None),
         ] {
-            let found = find(&presets(&(preset("one", one, "") + &preset("two", two, ""))));
+            let found = find(&presets(&(preset("one", one, "") + &preset("two", two, ""))), None);
             assert_eq!(found.first().map(|overlap| overlap.certain), certain, "{one} {two}");
             assert!(found.len() < 2);
         }
@@ -210,15 +215,27 @@ mod tests {
             ("{team: a}", "{env: prod}", Some(false)),
             ("{team: a}", "{team: b}", None),
         ] {
-            let found = find(&presets(&(preset("one", web, &team(one)) + &preset("two", web, &team(two)))));
+            let found = find(&presets(&(preset("one", web, &team(one)) + &preset("two", web, &team(two)))), None);
             assert_eq!(found.first().map(|overlap| overlap.certain), certain, "{one} {two}");
         }
     }
 
     #[test]
+    fn in_given_namespaces_only_what_applies_there_is_tried() {
+        let both = presets(
+            &(preset("one", "{}", "  namespaceSelector: {matchLabels: {team: a}}\n")
+                + &preset("two", "{}", "  namespaceSelector: {matchLabels: {tier: x}}\n")),
+        );
+        let of = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(find(&both, None).len(), 1);
+        assert_eq!(find(&both, Some(&[of("team", "a"), of("tier", "x")])).len(), 1);
+        assert_eq!(find(&both, Some(&[of("team", "a")])).len(), 0);
+    }
+
+    #[test]
     fn a_thousand_that_all_differ_are_told_in_few_lines() {
         let text: String = (0..1000).map(|number| preset(&format!("p{number}"), "{}", "")).collect();
-        let found = find(&presets(&text));
+        let found = find(&presets(&text), None);
         assert!(found.len() <= 1000 * (MOST + 1), "{}", found.len());
         assert!(found.iter().any(|overlap| overlap.text.contains("994 more presets")));
     }

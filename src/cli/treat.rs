@@ -183,7 +183,7 @@ fn treat(document: &Tree<'_>, workload: Workload, args: &PresetArgs, presets: &P
 }
 
 fn engine(pod: &str, workload: &Workload, args: &PresetArgs, presets: &PresetSet) -> Result<Grafted, String> {
-    let labels = namespace_labels(&args.namespace_labels, &workload.namespace);
+    let labels = namespace_labels(&args.names.namespace_labels, &workload.namespace);
     let pod = tree::parse(pod).map_err(|error| error.to_string())?;
     let subject = Subject {
         pod: &pod,
