@@ -101,8 +101,11 @@ pub fn fields_equal(
     if absent::is_requests(field) {
         return absent::requests_equal(left_owner, left, right_owner, right);
     }
+    // Of two values that both say something, each may be the default where it stands, and still be another.
+    let silent = |value: Place<'_>| matches!(value.tree.view(value.node), View::Null | View::String("") | View::Int(0) | View::Bool(false));
     equal(field.kind, left, right, host_network)
         || (is_scalar(field.kind)
+            && (silent(left) || silent(right))
             && equals_absent(field, left_owner, left, host_network)
             && equals_absent(field, right_owner, right, host_network))
 }

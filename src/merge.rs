@@ -21,7 +21,7 @@ use run::{Clash, Run};
 use select::Corrections;
 use settle::{Layer, Settling, Stop};
 
-use crate::conflict::{Conflict, Holder};
+use crate::conflict::{Conflict, ConflictPolicy, Holder};
 use crate::draft::{Content, Draft};
 use crate::pod;
 use crate::preset::Preset;
@@ -36,6 +36,8 @@ pub struct Member<'a> {
     pub place: u32,
     /// The Pod carries its record with the same version, and that is believed.
     pub believed: bool,
+    /// It was found to be left out before: it is here to be told of.
+    pub kept_out: bool,
 }
 
 /// What a preset in Shadow mode would have done.
@@ -101,32 +103,42 @@ pub fn graft<'a>(subject: Subject<'_, 'a>, choice: &Choice<'_, 'a>) -> Result<Gr
 pub fn graft_onto<'a>(copy: Tree<'a>, subject: Subject<'_, 'a>, choice: &Choice<'_, 'a>) -> Result<Grafting<'a>, NotReady> {
     let mut copy = Some(copy);
     let mut corrections = Corrections::default();
+    let mut of_paradoxes: Vec<Conflict> = Vec::new();
     loop {
         let members = choice.members(subject.received, &corrections)?;
-        let merged = merge(copy.take(), subject, &members, choice.extra_labels);
-        let left_out: Vec<u32> = merged.left_out.iter().map(|who| members[*who].place).collect();
-        let first_alone = merged.verdict == Verdict::Aborted && members.iter().any(|member| member.preset.is_first_layer());
-        if first_alone {
+        let mut merged = merge(copy.take(), subject, &members, choice.extra_labels);
+        let gives_labels = |place: u32| select::labels_of(&choice.set.presets()[place as usize]).next().is_some();
+        let yielded: Vec<u32> = merged.yielded.iter().map(|who| members[*who].place).filter(|place| gives_labels(*place)).collect();
+        let banned = corrections.banned.len();
+        corrections.banned.extend(yielded.iter().copied().filter(|place| !corrections.banned.contains(place)).collect::<Vec<u32>>());
+        if corrections.banned.len() > banned {
+            // Labels of presets that are left out do not count: selection starts again without them.
+            continue;
+        }
+        if let Some(place) = yielded.into_iter().find(|place| corrections.returned.contains(place)) {
+            // What its labels brought in is what stands against it: it stays out, and so do they.
+            let record = choice.set.presets()[place as usize].record();
+            of_paradoxes.extend(merged.conflicts.into_iter().filter(|conflict| conflict.preset == record && !conflict.shadow));
+            corrections.kept_out.push(place);
+            corrections.forced.clear();
+            continue;
+        }
+        if merged.verdict == Verdict::Aborted && members.iter().any(|member| member.preset.is_first_layer()) {
             // Without the second layer, the first is selected again without its labels.
             let alone = graft(subject, &Choice { only_first_layer: true, left_out: choice.left_out.clone(), ..*choice })?;
             return Ok(join(alone, merged, members));
         }
-        let mut again = false;
-        for place in left_out {
-            let counted = !corrections.banned.contains(&place) && select::labels_of(&choice.set.presets()[place as usize]).next().is_some();
-            if counted && merged.verdict == Verdict::Settled {
-                corrections.banned.push(place);
-                again = true;
+        if merged.verdict == Verdict::Settled && merged.labels_added {
+            let new = choice.newly_selected(merged.draft.tree(), &members)?;
+            if !new.is_empty() {
+                corrections.forced.extend(new);
+                corrections.returned = merged.applied.iter().map(|who| members[*who].place).filter(|place| gives_labels(*place)).collect();
+                continue;
             }
         }
-        if !again && merged.verdict == Verdict::Settled && merged.labels_added {
-            let new = choice.newly_selected(merged.draft.tree(), &members)?;
-            again = !new.is_empty();
-            corrections.forced.extend(new);
-        }
-        if !again {
-            return Ok(merged.into_grafting(members));
-        }
+        of_paradoxes.append(&mut merged.conflicts);
+        merged.conflicts = of_paradoxes;
+        return Ok(merged.into_grafting(members));
     }
 }
 
@@ -149,7 +161,8 @@ fn join<'a>(alone: Grafting<'a>, merged: Merged<'a>, members: Vec<Member<'a>>) -
 struct Merged<'a> {
     draft: Draft<'a>,
     applied: Vec<usize>,
-    left_out: Vec<usize>,
+    /// Presets that were left out by their own conflicts, not because all were stopped.
+    yielded: Vec<usize>,
     conflicts: Vec<Conflict>,
     notices: Vec<(usize, String)>,
     shadows: Vec<Shadowed>,
@@ -167,22 +180,26 @@ impl<'a> Merged<'a> {
 fn merge<'a>(copy: Option<Tree<'a>>, subject: Subject<'_, 'a>, members: &[Member<'a>], extra_labels: &[(String, String)]) -> Merged<'a> {
     let run = |draft: Draft<'a>| {
         let spec = pod::spec(draft.tree()).unwrap_or(NodeId::ROOT);
-        Run::new(draft, spec, members, subject.claims)
+        Run::new(draft, spec, members, subject)
     };
     let fresh = || run(Draft::received_again(subject.received));
     let of_layer = |first: bool| {
-        let fits = move |(_, member): &(usize, &Member<'_>)| member.preset.is_first_layer() == first && !member.preset.is_shadow();
+        let fits = move |(_, member): &(usize, &Member<'_>)| {
+            member.preset.is_first_layer() == first && !member.preset.is_shadow() && !member.kept_out
+        };
         members.iter().enumerate().filter(fits).map(|(who, _)| who).collect::<Vec<usize>>()
     };
     let (first, second) = (of_layer(true), of_layer(false));
     let still_matches = |who: usize, run: &Run<'_, 'a>| matches_without_itself(who, run, extra_labels);
+    let policy = |who: usize| members[who].preset.spec().conflict_policy;
 
-    let settling = Settling { redo: &fresh, first: true, still_matches: &still_matches };
-    let lower = settle::settle(copy.map_or_else(fresh, |copy| run(Draft::new(copy))), &first, &settling);
+    let lower_settling = Settling { redo: &fresh, first: true, still_matches: &still_matches };
+    let lower = lower_settling.settle(copy.map_or_else(fresh, |copy| run(Draft::new(copy))), &first);
     let mut base = lower.run;
     base.first_layer = first.iter().copied().filter(|who| !lower.left_out.contains(who)).collect();
     base.taking_part.clear();
     let mut left_out = lower.left_out;
+    let mut yielded = lower.yielded;
     let mut clashes = lower.clashes;
     let mut stop = lower.stop;
     let mut run = base;
@@ -190,12 +207,26 @@ fn merge<'a>(copy: Option<Tree<'a>>, subject: Subject<'_, 'a>, members: &[Member
         let kept = if first.is_empty() { None } else { Some(run.clone()) };
         let redo = || kept.clone().unwrap_or_else(fresh);
         let settling = Settling { redo: &redo, first: false, still_matches: &still_matches };
-        let upper: Layer<'_, 'a> = settle::settle(run, &second, &settling);
-        left_out.extend(upper.left_out);
-        clashes.extend(upper.clashes);
+        let upper: Layer<'_, 'a> = settling.settle(run, &second);
         stop = upper.stop;
         run = upper.run;
+        let settled = stop.is_none();
+        let (mut upper_out, mut upper_clashes) = (upper.left_out, upper.clashes);
+        if settled && !first.is_empty() && !(clashes.is_empty() && lower.uncounted.is_empty()) {
+            // What the second layer changed may have made right what was in conflict with the Pod, or brought the labels that were missing.
+            lower_settling.again(&mut run, &first, &mut left_out, &mut clashes);
+            settling.again(&mut run, &second, &mut upper_out, &mut upper_clashes);
+            let counted = lower.uncounted.into_iter().filter(|clash| still_matches(clash.who, &run)).collect::<Vec<Clash>>();
+            clashes.extend(counted);
+            run.first_layer = first.iter().copied().filter(|who| !left_out.contains(who)).collect();
+            stop =
+                settle::stop_of(clashes.iter().filter(|clash| policy(clash.who) == ConflictPolicy::Reject).chain(&upper_clashes), members);
+        }
+        yielded.extend(upper.yielded.into_iter().filter(|who| !settled || upper_out.contains(who)));
+        left_out.extend(upper_out);
+        clashes.extend(upper_clashes);
     }
+    yielded.retain(|who| left_out.contains(who));
     let verdict = match stop {
         None => Verdict::Settled,
         Some(Stop::Abort) => Verdict::Aborted,
@@ -213,7 +244,7 @@ fn merge<'a>(copy: Option<Tree<'a>>, subject: Subject<'_, 'a>, members: &[Member
     let labels_added = applied.iter().any(|who| select::labels_of(members[*who].preset).next().is_some());
     let mut draft = run.draft;
     record(&mut draft, members, &applied);
-    Merged { draft, applied, left_out, conflicts, notices, shadows, verdict, labels_added }
+    Merged { draft, applied, yielded, conflicts, notices, shadows, verdict, labels_added }
 }
 
 /// Shadow presets, each alone against the result of the others, of which they change nothing.
@@ -229,12 +260,19 @@ fn shadows<'a>(run: &Run<'_, 'a>, members: &[Member<'a>], conflicts: &mut Vec<Co
     computed.collect()
 }
 
+/// Whether a preset matches the labels that the Pod of a run has without those that this preset alone adds.
 fn matches_without_itself(who: usize, run: &Run<'_, '_>, extra: &[(String, String)]) -> bool {
     let tree = run.tree();
     let own = Run::holder(who);
-    let labels = tree.at(NodeId::ROOT, &["metadata", "labels"]);
-    let others = labels.into_iter().flat_map(|labels| tree.children(labels)).filter(|label| tree.holder(*label) != own);
-    let mut pairs: Vec<(&str, &str)> = others.map(|label| (tree.key(label), tree.str(label).unwrap_or_default())).collect();
+    let others = || run.first_layer.iter().chain(&run.taking_part).filter(|other| **other != who);
+    let given_otherwise = |key: &str, value: &str| {
+        pod::labels(run.subject.received).any(|(known, there)| known == key && there == value)
+            || others().any(|other| select::labels_of(run.members[*other].preset).any(|label| label == (key, value)))
+    };
+    let labels = tree.at(NodeId::ROOT, &["metadata", "labels"]).into_iter().flat_map(|labels| tree.children(labels));
+    let of_others = labels.map(|label| (tree.holder(label), tree.key(label), tree.str(label).unwrap_or_default()));
+    let kept = of_others.filter(|(holder, key, value)| *holder != own || given_otherwise(key, value));
+    let mut pairs: Vec<(&str, &str)> = kept.map(|(_, key, value)| (key, value)).collect();
     pairs.extend(extra.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     run.members[who].preset.spec().selector.matches(pairs.as_slice())
 }

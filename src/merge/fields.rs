@@ -4,6 +4,7 @@ use super::run::{Run, named_path};
 use crate::conflict::ConflictKind;
 use crate::draft::{Content, Part, push_token};
 use crate::equality::{self, Place};
+use crate::pod;
 use crate::quantity::Quantity;
 use crate::schema::{Default, Field, Kind, TypeId, Zero};
 use crate::tree::{NodeId, Tree, View};
@@ -147,7 +148,7 @@ impl<'a> Run<'_, 'a> {
             return Word::Written(there);
         }
         let Some(field) = field else { return Word::Written(there) };
-        if is_nobodys_word(tree, self.spec, target, field, there) {
+        if is_nobodys_word(tree, self.spec, target, field, there, self.subject.received) {
             return Word::Default(there);
         }
         if is_silence(field, tree, there) { Word::None(Some(there)) } else { Word::Written(there) }
@@ -322,7 +323,7 @@ fn is_struct_or_map(kind: Kind) -> bool {
 
 /// Fields that the API server has filled in before it asks, and that count as not written where they hold that default (spec section 4,
 /// "Defaults are nobody's word"; the values are in `kubernetes/pod-defaults.json`).
-fn is_nobodys_word(tree: &Tree<'_>, spec: NodeId, target: NodeId, field: &Field, node: NodeId) -> bool {
+fn is_nobodys_word(tree: &Tree<'_>, spec: NodeId, target: NodeId, field: &Field, node: NodeId, received: &Tree<'_>) -> bool {
     let known = if target == spec {
         matches!(
             field.name,
@@ -341,7 +342,12 @@ fn is_nobodys_word(tree: &Tree<'_>, spec: NodeId, target: NodeId, field: &Field,
     }
     match (field.name, field.default) {
         ("imagePullPolicy", _) => {
-            tree.str(node).is_some_and(|policy| policy == equality::pull_policy(tree.get_str(target, "image").unwrap_or_default()))
+            // The API server went by the image that it was sent, which a preset may have replaced since.
+            let containers = pod::spec(received).into_iter().flat_map(|spec| pod::containers(received, spec));
+            let name = tree.get_str(target, "name");
+            let author = containers.map(|(_, node)| node).find(|node| received.get_str(*node, "name") == name);
+            let image = author.map_or_else(|| tree.get_str(target, "image"), |author| received.get_str(author, "image"));
+            tree.str(node) == Some(equality::pull_policy(image.unwrap_or_default()))
         }
         (_, Some(Default::Str(default))) => tree.str(node) == Some(default),
         (_, Some(Default::Int(default))) => tree.int(node) == Some(default),

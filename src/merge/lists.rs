@@ -13,7 +13,7 @@ impl<'a> Run<'_, 'a> {
         let source = self.source(who);
         for volume in source.children(list) {
             let name = source.get_str(volume, "name").unwrap_or_default();
-            if self.claims.iter().any(|claim| claim == name) {
+            if self.subject.claims.iter().any(|claim| claim == name) {
                 // The StatefulSet's controller puts its claim in the place of a volume of that name.
                 let path = self.path_in(self.spec, "volumes", name);
                 self.states[who].left_volumes.push(name);

@@ -73,7 +73,7 @@ impl<'a> Run<'_, 'a> {
     fn env(&mut self, who: usize, container: NodeId, entries: NodeId) {
         let source = self.source(who);
         let first = self.members[who].preset.spec().placement.env_first;
-        let mut front = if first { self.leading_env(container) } else { 0 };
+        let mut front = if first { self.leading_env(who, container) } else { 0 };
         for variable in source.children(entries) {
             let name = source.get_str(variable, "name");
             let Some(there) = self.last_with_key(container, "env", |tree, there| tree.get_str(there, "name") == name) else {
@@ -95,29 +95,31 @@ impl<'a> Run<'_, 'a> {
         }
     }
 
-    /// How many variables at the front were put there, or are held, by presets that place theirs first.
-    fn leading_env(&self, container: NodeId) -> usize {
+    /// How many variables at the front were put there, or are held, by this preset and earlier ones that place theirs first.
+    fn leading_env(&self, who: usize, container: NodeId) -> usize {
+        let placed_first = |holder: usize| self.members.get(holder).is_some_and(|member| member.preset.spec().placement.env_first);
+        self.leading(container, "env", |holder| holder <= who && placed_first(holder))
+    }
+
+    /// How many entries at the front of a list are held by presets of which this is true.
+    fn leading(&self, container: NodeId, list: &str, of: impl Fn(usize) -> bool) -> usize {
         let tree = self.tree();
-        let list = tree.present(container, "env");
-        let placed_first = |node: &NodeId| {
-            let holder = tree.holder(*node) as usize;
-            holder != 0 && self.members.get(holder - 1).is_some_and(|member| member.preset.spec().placement.env_first)
-        };
-        list.into_iter().flat_map(|list| tree.children(list)).take_while(placed_first).count()
+        let held = |node: &NodeId| (tree.holder(*node) as usize).checked_sub(1).is_some_and(&of);
+        tree.present(container, list).into_iter().flat_map(|list| tree.children(list)).take_while(held).count()
     }
 
     /// Sources of variables, to the front: a later source wins in Kubernetes, so the Pod's own keys, then those of earlier presets, keep
     /// winning.
     fn env_from(&mut self, who: usize, container: NodeId, entries: NodeId) {
         let source = self.source(who);
-        let mut added = 0;
+        let mut front = self.leading(container, "envFrom", |holder| holder > who);
         for entry in source.children(entries) {
             let key = env_from_key(source, entry);
             match self.last_with_key(container, "envFrom", |tree, there| env_from_key(tree, there) == key) {
                 None => {
                     let part = Part::whole(self.fragment(who), entry);
-                    self.draft.add_entry(container, "envFrom", added, part, Self::holder(who));
-                    added += 1;
+                    self.draft.add_entry(container, "envFrom", front, part, Self::holder(who));
+                    front += 1;
                     self.applied(who);
                 }
                 Some(there) if self.equal_entries(Kind::Struct(TypeId::ENV_FROM_SOURCE), there, who, entry) => self.hold(who, there),
@@ -146,10 +148,13 @@ impl<'a> Run<'_, 'a> {
         if let Some((there_list, there)) = self.at_path(container, &wanted) {
             if there_list == list && self.equal_but(of, path_key, there, who, entry) {
                 self.hold(who, there);
-            } else if there_list == list && !self.volume_clashes(container, list, volume, Some(there)) {
+            } else if there_list == list
+                && !self.volume_clashes(container, list, volume, Some(there))
+                && !self.is_shared(container, there, &wanted)
+            {
                 self.replace_in_conflict(who, ConflictKind::Mount, there, entry);
             } else {
-                // A mount path that is a device path, or a volume that would be both: never replaced.
+                // A mount path that is a device path, or that the Pod has twice in two spellings, or a volume that would be both: never replaced.
                 let path = self.path_of_entry(who, container, list, entry);
                 self.clash_kept(who, ConflictKind::Mount, path, Some(there), self.tree().holder(there));
             }
@@ -171,6 +176,15 @@ impl<'a> Run<'_, 'a> {
             self.last_with_key(container, list, |tree, there| tree.get_str(there, key).is_some_and(|there| paths::clean(there) == path))
                 .map(|there| (list, there))
         })
+    }
+
+    /// Whether the Pod has another entry at this path, spelt otherwise: the API server takes that, but not one spelling twice.
+    fn is_shared(&self, container: NodeId, but: NodeId, path: &str) -> bool {
+        let same = |tree: &Tree<'_>, there: NodeId, key: &str| {
+            there != but && tree.get_str(there, key).is_some_and(|there| paths::clean(there) == path)
+        };
+        self.last_with_key(container, "volumeMounts", |tree, there| same(tree, there, "mountPath")).is_some()
+            || self.last_with_key(container, "volumeDevices", |tree, there| same(tree, there, "devicePath")).is_some()
     }
 
     /// A use of the volume that this one excludes: a device beside a device or a mount.

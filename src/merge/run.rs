@@ -3,7 +3,7 @@
 //! A run decides nothing about who yields. Where a preset meets something different it notes a clash, takes the place only where its policy
 //! is `Override` and the Pod holds it, and goes on; `settle` looks at the clashes afterwards.
 
-use super::Member;
+use super::{Member, Subject};
 use crate::conflict::{ConflictKind, ConflictPolicy};
 use crate::draft::{Content, Draft, Part};
 use crate::fragment::Fragment;
@@ -64,8 +64,8 @@ pub(super) struct Run<'m, 'a> {
     pub clashes: Vec<Clash>,
     pub notices: Vec<Notice>,
     pub spec: NodeId,
-    /// Names of a StatefulSet's claim templates: they count as volumes.
-    pub claims: &'m [String],
+    /// What is merged onto, and what counts as there.
+    pub subject: Subject<'m, 'a>,
     /// The presets of the first layer that were applied, while the second is merged.
     pub first_layer: Vec<usize>,
     /// The presets that take part: of those, templates count for `targets.added: false`.
@@ -74,7 +74,7 @@ pub(super) struct Run<'m, 'a> {
 }
 
 impl<'m, 'a> Run<'m, 'a> {
-    pub fn new(draft: Draft<'a>, spec: NodeId, members: &'m [Member<'a>], claims: &'m [String]) -> Self {
+    pub fn new(draft: Draft<'a>, spec: NodeId, members: &'m [Member<'a>], subject: Subject<'m, 'a>) -> Self {
         Run {
             draft,
             members,
@@ -82,7 +82,7 @@ impl<'m, 'a> Run<'m, 'a> {
             clashes: Vec::new(),
             notices: Vec::new(),
             spec,
-            claims,
+            subject,
             first_layer: Vec::new(),
             taking_part: Vec::new(),
             placed: Vec::new(),
@@ -95,6 +95,9 @@ impl<'m, 'a> Run<'m, 'a> {
             if !self.taking_part.contains(who) {
                 self.taking_part.push(*who);
             }
+            // What was in conflict in an earlier pass may be right by now.
+            self.states[*who].left_volumes.clear();
+            self.states[*who].left_claims.clear();
         }
         for who in presets {
             self.volumes(*who);
@@ -147,12 +150,11 @@ impl<'m, 'a> Run<'m, 'a> {
     /// Notes that a preset met something different. True where its value takes the place.
     pub fn clash(&mut self, who: usize, kind: ConflictKind, path: String, node: Option<NodeId>, holder: HolderId) -> bool {
         if self.members[who].believed {
-            // On the record's word it was applied: whatever it looks like by now is no conflict.
+            // On the record's word it was applied: whatever it looks like by now is no conflict, and the preset holds it.
             self.applied(who);
-            return false;
-        }
-        // A preset is in no conflict with itself: its document was checked, and what is left was put there by an earlier pass of this run.
-        if holder == Self::holder(who) {
+            if let Some(node) = node.filter(|_| holder == 0 && kind != ConflictKind::Container) {
+                self.draft.hold(node, Self::holder(who));
+            }
             return false;
         }
         let replaced = holder == 0 && self.members[who].preset.spec().conflict_policy == ConflictPolicy::Override;
@@ -162,9 +164,7 @@ impl<'m, 'a> Run<'m, 'a> {
 
     /// As [`Run::clash_kept`], also for a recorded preset: a host port or a container's name that another holds is not taken on a record's word.
     pub fn clash_recorded(&mut self, who: usize, kind: ConflictKind, path: String, node: Option<NodeId>, holder: HolderId) {
-        if holder != Self::holder(who) {
-            self.clashes.push(Clash { who, path, holder, kind, node, replaced: false });
-        }
+        self.clashes.push(Clash { who, path, holder, kind, node, replaced: false });
     }
 
     /// As [`Run::clash`], where what is there stays whatever the policy says.

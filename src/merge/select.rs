@@ -28,11 +28,17 @@ pub struct Choice<'c, 'a> {
     pub left_out: Vec<String>,
 }
 
-/// Presets whose labels do not count, and presets that are selected whatever the labels say.
+/// What earlier rounds of selecting and merging found out.
 #[derive(Debug, Default)]
 pub(super) struct Corrections {
+    /// Presets whose labels do not count.
     pub banned: Vec<u32>,
+    /// Presets that are selected whatever the labels say.
     pub forced: Vec<u32>,
+    /// Presets with labels that were applied when others were selected because of these.
+    pub returned: Vec<u32>,
+    /// Presets that are left out, since what their labels bring in stands against them.
+    pub kept_out: Vec<u32>,
 }
 
 impl<'a> Choice<'_, 'a> {
@@ -44,7 +50,7 @@ impl<'a> Choice<'_, 'a> {
         let mut added: Vec<(&str, &str)> = Vec::new();
         loop {
             self.choose(tree, &added, &mut chosen)?;
-            let labels = self.labels_of(tree, &chosen, &corrections.banned);
+            let labels = self.labels_of(tree, &chosen, corrections);
             if labels == added {
                 break;
             }
@@ -53,7 +59,8 @@ impl<'a> Choice<'_, 'a> {
         chosen.sort_unstable();
         let member = |place: u32| {
             let preset = self.preset(place);
-            Member { preset, place, believed: !preset.is_first_layer() && recorded.contains(&place) }
+            let believed = !preset.is_first_layer() && recorded.contains(&place);
+            Member { preset, place, believed, kept_out: corrections.kept_out.contains(&place) }
         };
         Ok(chosen.into_iter().map(member).collect())
     }
@@ -115,13 +122,13 @@ impl<'a> Choice<'_, 'a> {
     }
 
     /// The labels that presets add to a Pod which has none of these keys; of two presets the earlier.
-    fn labels_of(&self, tree: &Tree<'_>, chosen: &[u32], banned: &[u32]) -> Vec<(&'a str, &'a str)> {
+    fn labels_of(&self, tree: &Tree<'_>, chosen: &[u32], corrections: &Corrections) -> Vec<(&'a str, &'a str)> {
         let mut added: Vec<(&str, &str)> = Vec::new();
         let mut in_order: Vec<u32> = chosen.to_vec();
         in_order.sort_unstable();
         for place in in_order {
             let preset = self.preset(place);
-            if preset.is_shadow() || banned.contains(&place) {
+            if preset.is_shadow() || corrections.banned.contains(&place) || corrections.kept_out.contains(&place) {
                 continue;
             }
             for (key, value) in labels_of(preset) {
