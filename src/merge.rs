@@ -181,7 +181,7 @@ fn merge<'a>(copy: Option<Tree<'a>>, subject: Subject<'_, 'a>, members: &[Member
     let lower = settle::settle(copy.map_or_else(fresh, |copy| run(Draft::new(copy))), &first, &settling);
     let mut base = lower.run;
     base.first_layer = first.iter().copied().filter(|who| !lower.left_out.contains(who)).collect();
-    base.taking_part.clear();
+    base.states.iter_mut().for_each(|state| state.taking_part = false);
     let mut left_out = lower.left_out;
     let mut clashes = lower.clashes;
     let mut stop = lower.stop;

@@ -166,8 +166,11 @@ impl<'a> Tree<'a> {
     pub fn copy(&self) -> Self {
         let mut nodes = Vec::with_capacity(self.nodes.len() + 160);
         nodes.extend_from_slice(&self.nodes);
-        let mut own = String::with_capacity(self.own.len() + 256);
-        own.push_str(&self.own);
+        let mut own = String::new();
+        if !self.own.is_empty() {
+            own.reserve_exact(self.own.len() + 256);
+            own.push_str(&self.own);
+        }
         Tree { nodes, own }
     }
 
