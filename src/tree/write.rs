@@ -126,7 +126,9 @@ mod tests {
 
     #[test]
     fn the_length_is_that_of_what_is_written() {
-        for text in [r#"{"a":[1,-10,0,99,100,9223372036854775807,-9223372036854775808,1.5e300],"b\n":{},"c":[]}"#, "[true,false,null,\"\u0001\"]"] {
+        for text in
+            [r#"{"a":[1,-10,0,99,100,9223372036854775807,-9223372036854775808,1.5e300],"b\n":{},"c":[]}"#, r#"[true,false,null,"\u0001"]"#]
+        {
             let tree = crate::tree::parse(text).unwrap();
             let mut out = String::new();
             tree.write(NodeId::ROOT, &mut out);
