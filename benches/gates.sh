@@ -22,6 +22,9 @@ if ! RUSTFLAGS="${RUSTFLAGS:-}" "${CARGO:-cargo}" bench --locked --no-default-fe
 fi
 program=$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$log")
 
+# How glibc copies memory goes by the processor, and some copy a byte an instruction.
+export GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=0x7fffffff
+
 # instructions BODY PRESETS FEW MANY: for one review
 instructions() {
   local counts=() times
