@@ -15,6 +15,6 @@ fn main() {
     let mut job = Job::new(body, job::presets(presets.parse().expect("a number of presets")));
     let mut out = String::with_capacity(8192);
     for _ in 0..times.parse().expect("a number of times") {
-        assert_eq!(job.answer(&mut out), job::OPERATIONS);
+        job.answer(&mut out);
     }
 }

@@ -214,9 +214,7 @@ fn too_large(case: &Case<'_, '_>, draft: &Draft<'_>) -> Option<&'static str> {
         return None;
     }
     let unread = case.text_bytes.saturating_sub(case.pod.text_bytes());
-    let mut text = String::new();
-    tree.write(NodeId::ROOT, &mut text);
-    (text.len() + unread > MAX_POD).then_some("it would have more than 1.5 MiB")
+    (tree.length(NodeId::ROOT) + unread > MAX_POD).then_some("it would have more than 1.5 MiB")
 }
 
 fn settle<'a>(case: &Case<'_, 'a>, decision: &mut Decision<'a>, grafting: Grafting<'a>) {

@@ -197,7 +197,7 @@ fn merge<'a>(copy: Option<Tree<'a>>, subject: Subject<'_, 'a>, members: &[Member
     let lower = lower_settling.settle(copy.map_or_else(fresh, |copy| run(Draft::new(copy))), &first);
     let mut base = lower.run;
     base.first_layer = first.iter().copied().filter(|who| !lower.left_out.contains(who)).collect();
-    base.taking_part.clear();
+    base.states.iter_mut().for_each(|state| state.taking_part = false);
     let mut left_out = lower.left_out;
     let mut yielded = lower.yielded;
     let mut clashes = lower.clashes;
@@ -264,10 +264,11 @@ fn shadows<'a>(run: &Run<'_, 'a>, members: &[Member<'a>], conflicts: &mut Vec<Co
 fn matches_without_itself(who: usize, run: &Run<'_, '_>, extra: &[(String, String)]) -> bool {
     let tree = run.tree();
     let own = Run::holder(who);
-    let others = || run.first_layer.iter().chain(&run.taking_part).filter(|other| **other != who);
+    let takes_part = |other: &usize| run.states[*other].taking_part || run.first_layer.contains(other);
+    let others = || (0..run.members.len()).filter(|other| *other != who).filter(takes_part);
     let given_otherwise = |key: &str, value: &str| {
         pod::labels(run.subject.received).any(|(known, there)| known == key && there == value)
-            || others().any(|other| select::labels_of(run.members[*other].preset).any(|label| label == (key, value)))
+            || others().any(|other| select::labels_of(run.members[other].preset).any(|label| label == (key, value)))
     };
     let labels = tree.at(NodeId::ROOT, &["metadata", "labels"]).into_iter().flat_map(|labels| tree.children(labels));
     let of_others = labels.map(|label| (tree.holder(label), tree.key(label), tree.str(label).unwrap_or_default()));

@@ -56,7 +56,22 @@ fn locate<'p>(tree: &Tree<'_>, path: &'p str) -> Option<(NodeId, Cow<'p, str>)> 
 
 fn unescaped(step: &str) -> Cow<'_, str> {
     let plain = !step.bytes().any(|byte| byte == b'~');
-    if plain { Cow::Borrowed(step) } else { Cow::Owned(step.replace("~1", "/").replace("~0", "~")) }
+    if plain {
+        return Cow::Borrowed(step);
+    }
+    let mut pieces = step.split('~');
+    let mut out = String::with_capacity(step.len());
+    out.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let (character, rest) = match (piece.strip_prefix('1'), piece.strip_prefix('0')) {
+            (Some(rest), _) => ('/', rest),
+            (_, Some(rest)) => ('~', rest),
+            _ => ('~', piece),
+        };
+        out.push(character);
+        out.push_str(rest);
+    }
+    Cow::Owned(out)
 }
 
 fn child(tree: &Tree<'_>, node: NodeId, step: &str) -> Option<NodeId> {

@@ -114,7 +114,7 @@ pub fn refusal(grafting: &Grafting<'_>) -> String {
 pub fn presets_annotation<'p>(applied: impl Iterator<Item = &'p Preset>) -> String {
     let mut out = String::new();
     for preset in applied {
-        if !append(&mut out, ",", &format!("{}={}", preset.record(), preset.version())) {
+        if !append(&mut out, ",", &[preset.record(), "=", preset.version()]) {
             break;
         }
     }
@@ -128,7 +128,7 @@ pub fn conflicts_annotation(conflicts: &[Conflict]) -> String {
     for conflict in conflicts.iter().filter(|conflict| !conflict.shadow) {
         let path: String = conflict.path.chars().map(|character| if character.is_control() { '?' } else { character }).collect();
         let path = path.replace(' ', "%20").replace(';', "%3B");
-        if !append(&mut out, ";", &format!("{} {path} {}", conflict.preset, conflict.holder)) {
+        if !append(&mut out, ";", &[&format!("{} {path} {}", conflict.preset, conflict.holder)]) {
             break;
         }
     }
@@ -136,13 +136,15 @@ pub fn conflicts_annotation(conflicts: &[Conflict]) -> String {
 }
 
 /// Appends a whole item or, where that would be too long, nothing.
-fn append(out: &mut String, between: &str, item: &str) -> bool {
+fn append(out: &mut String, between: &str, item: &[&str]) -> bool {
     let separator = if out.is_empty() { "" } else { between };
-    if out.len() + separator.len() + item.len() > MAX_ANNOTATION {
+    let length = separator.len() + item.iter().map(|piece| piece.len()).sum::<usize>();
+    if out.len() + length > MAX_ANNOTATION {
         return false;
     }
+    out.reserve(length);
     out.push_str(separator);
-    out.push_str(item);
+    out.extend(item.iter().copied());
     true
 }
 

@@ -77,7 +77,21 @@ struct Node<'a> {
     holder: HolderId,
 }
 
-impl Node<'_> {
+impl<'a> Node<'a> {
+    /// Of the tree `from`, its texts borrowed from there.
+    fn borrowed(&self, from: &'a Tree<'a>, holder: HolderId) -> Node<'a> {
+        let value = match self.value {
+            Value::Number(text) => Value::Number(borrow(from, text)),
+            Value::String(text) => Value::String(borrow(from, text)),
+            Value::Null => Value::Null,
+            Value::Bool(value) => Value::Bool(value),
+            Value::Int(value) => Value::Int(value),
+            Value::List => Value::List,
+            Value::Object => Value::Object,
+        };
+        Node { key: borrow(from, self.key), value, holder, ..*self }
+    }
+
     const NOTHING: Self =
         Node { key: Text::Borrowed(""), value: Value::Null, parent: NONE, first: NONE, last: NONE, next: NONE, holder: 0 };
 }
@@ -166,8 +180,11 @@ impl<'a> Tree<'a> {
     pub fn copy(&self) -> Self {
         let mut nodes = Vec::with_capacity(self.nodes.len() + 160);
         nodes.extend_from_slice(&self.nodes);
-        let mut own = String::with_capacity(self.own.len() + 256);
-        own.push_str(&self.own);
+        let mut own = String::new();
+        if !self.own.is_empty() {
+            own.reserve_exact(self.own.len() + 256);
+            own.push_str(&self.own);
+        }
         Tree { nodes, own }
     }
 
@@ -341,27 +358,26 @@ impl<'a> Tree<'a> {
         self.nodes[node.index()].holder = holder;
     }
 
-    /// Copies `node` of `from` with everything below it, except the nodes that `without` names, and hangs it nowhere yet.
+    /// Copies `node` of `from` with everything below it, except the nodes that `without` names, and hangs it nowhere yet. The nodes of `from`
+    /// must be in the order in which they are read, as those of a fragment are.
     pub fn graft(&mut self, from: &'a Tree<'a>, node: NodeId, without: &[NodeId], holder: HolderId) -> NodeId {
         let copied = NodeId(self.nodes.len() as u32);
+        if without.is_empty() {
+            let end = from.end(node);
+            let moved = |index: u32| if index == NONE { NONE } else { index.wrapping_sub(node.0).wrapping_add(copied.0) };
+            self.nodes.extend(from.nodes[node.index()..end].iter().map(|source| Node {
+                parent: moved(source.parent),
+                first: moved(source.first),
+                last: moved(source.last),
+                next: moved(source.next),
+                ..source.borrowed(from, holder)
+            }));
+            let root = &mut self.nodes[copied.index()];
+            (root.parent, root.next) = (NONE, NONE);
+            return copied;
+        }
         let source = &from.nodes[node.index()];
-        self.nodes.push(Node {
-            key: borrow(from, source.key),
-            value: match source.value {
-                Value::Number(text) => Value::Number(borrow(from, text)),
-                Value::String(text) => Value::String(borrow(from, text)),
-                Value::Null => Value::Null,
-                Value::Bool(value) => Value::Bool(value),
-                Value::Int(value) => Value::Int(value),
-                Value::List => Value::List,
-                Value::Object => Value::Object,
-            },
-            parent: NONE,
-            first: NONE,
-            last: NONE,
-            next: NONE,
-            holder,
-        });
+        self.nodes.push(Node { parent: NONE, first: NONE, last: NONE, next: NONE, ..source.borrowed(from, holder) });
         let mut child = source.first;
         while child != NONE {
             if !without.contains(&NodeId(child)) {
@@ -372,6 +388,15 @@ impl<'a> Tree<'a> {
             child = from.nodes[child as usize].next;
         }
         copied
+    }
+
+    /// One past the last node below this one, where nodes are in the order in which they are read.
+    fn end(&self, node: NodeId) -> usize {
+        let mut last = node.0;
+        while self.nodes[last as usize].last != NONE {
+            last = self.nodes[last as usize].last;
+        }
+        last as usize + 1
     }
 
     /// Makes a string node that hangs nowhere yet.
@@ -531,9 +556,12 @@ impl<'a> Tree<'a> {
     }
 
     /// Two copies of one document borrow from one place: then there is nothing to compare.
+    #[inline]
     fn same_text<'b>(&self, left: Text<'a>, other: &Tree<'b>, right: Text<'b>) -> bool {
-        let (left, right) = (self.text(left), other.text(right));
-        std::ptr::eq(left, right) || left == right
+        match (left, right) {
+            (Text::Borrowed(left), Text::Borrowed(right)) if std::ptr::eq(left, right) => true,
+            _ => self.text(left) == other.text(right),
+        }
     }
 
     /// Whether two trees were built in the same steps: then they say the same. Where they were not, they may say the same nevertheless.

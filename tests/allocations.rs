@@ -12,7 +12,7 @@ fn allocations(body: String, presets: usize) -> u64 {
     let mut job = Job::new(body, job::presets(presets));
     let mut out = String::with_capacity(1 << 20);
     // The first fills the memory that a worker keeps.
-    assert_eq!(job.answer(&mut out), job::OPERATIONS);
+    job.answer(&mut out);
     let measured = allocation_counter::measure(|| {
         job.answer(&mut out);
     });

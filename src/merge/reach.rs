@@ -41,8 +41,9 @@ impl<'a> Run<'_, 'a> {
     /// Whether the template of another preset that is not left out gives the container its image; to the first layer only that layer counts.
     fn given_by_others(&self, who: usize, name: &str) -> bool {
         let first = self.members[who].preset.is_first_layer();
-        self.first_layer.iter().chain(&self.taking_part).any(|other| {
-            *other != who && (!first || self.members[*other].preset.is_first_layer()) && self.members[*other].preset.gives_image(name)
+        let takes_part = |other: usize| self.states[other].taking_part || self.first_layer.contains(&other);
+        self.members.iter().enumerate().any(|(other, member)| {
+            other != who && takes_part(other) && (!first || member.preset.is_first_layer()) && member.preset.gives_image(name)
         })
     }
 

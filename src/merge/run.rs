@@ -39,6 +39,8 @@ pub(super) struct Notice {
 /// What became of one preset.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State<'a> {
+    /// It takes part: of those, templates count for `targets.added: false`.
+    pub taking_part: bool,
     /// Something of it is there, because of it or anyway.
     pub applied: bool,
     /// Volumes of it that are not its own on this Pod: what mounts them is left out.
@@ -68,8 +70,6 @@ pub(super) struct Run<'m, 'a> {
     pub subject: Subject<'m, 'a>,
     /// The presets of the first layer that were applied, while the second is merged.
     pub first_layer: Vec<usize>,
-    /// The presets that take part: of those, templates count for `targets.added: false`.
-    pub taking_part: Vec<usize>,
     placed: Vec<Placed<'a>>,
 }
 
@@ -84,7 +84,6 @@ impl<'m, 'a> Run<'m, 'a> {
             spec,
             subject,
             first_layer: Vec::new(),
-            taking_part: Vec::new(),
             placed: Vec::new(),
         }
     }
@@ -92,12 +91,11 @@ impl<'m, 'a> Run<'m, 'a> {
     /// Merges these presets, phase by phase, in order.
     pub fn merge(&mut self, presets: &[usize]) {
         for who in presets {
-            if !self.taking_part.contains(who) {
-                self.taking_part.push(*who);
-            }
+            let state = &mut self.states[*who];
+            state.taking_part = true;
             // What was in conflict in an earlier pass may be right by now.
-            self.states[*who].left_volumes.clear();
-            self.states[*who].left_claims.clear();
+            state.left_volumes.clear();
+            state.left_claims.clear();
         }
         for who in presets {
             self.volumes(*who);

@@ -5,7 +5,7 @@
 
 use super::Member;
 use crate::pod::{self, PodLabels};
-use crate::preset::{Preset, PresetKey, PresetSet, Scope};
+use crate::preset::{Preset, PresetSet};
 use crate::tree::Tree;
 
 /// The labels of the request's namespace are not known yet.
@@ -79,13 +79,15 @@ impl<'a> Choice<'_, 'a> {
 
     fn choose(&self, tree: &Tree<'_>, added: &[(&str, &str)], chosen: &mut Vec<u32>) -> Result<(), NotReady> {
         let labels = PodLabels { tree, extra: self.extra_labels };
-        let mut found = Vec::new();
-        self.set.select(self.namespace, labels.iter().chain(added.iter().copied()), &mut found);
-        for place in found {
-            if !chosen.contains(&place) && self.admits(self.preset(place))? {
-                chosen.push(place);
+        let mut kept = chosen.len();
+        self.set.select(self.namespace, labels.iter().chain(added.iter().copied()), chosen);
+        for candidate in kept..chosen.len() {
+            if self.admits(self.preset(chosen[candidate]))? {
+                chosen.swap(kept, candidate);
+                kept += 1;
             }
         }
+        chosen.truncate(kept);
         Ok(())
     }
 
@@ -108,12 +110,12 @@ impl<'a> Choice<'_, 'a> {
     fn recorded(&self, tree: &Tree<'_>) -> Result<Vec<u32>, NotReady> {
         let mut places = Vec::new();
         for (suffix, version) in pod::records(tree) {
-            let key = match (suffix.strip_prefix("podpreset-"), suffix.strip_prefix("clusterpodpreset-")) {
-                (Some(name), _) => PresetKey { scope: Scope::Namespace(self.namespace.to_owned()), name: name.to_owned() },
-                (_, Some(name)) => PresetKey { scope: Scope::Cluster, name: name.to_owned() },
+            let found = match (suffix.strip_prefix("podpreset-"), suffix.strip_prefix("clusterpodpreset-")) {
+                (Some(name), _) => self.set.find(Some(self.namespace), name),
+                (_, Some(name)) => self.set.find(None, name),
                 _ => continue,
             };
-            let Some((place, preset)) = self.set.find(&key) else { continue };
+            let Some((place, preset)) = found else { continue };
             if preset.version() == version && self.admits(preset)? {
                 places.push(place);
             }
@@ -124,6 +126,9 @@ impl<'a> Choice<'_, 'a> {
     /// The labels that presets add to a Pod which has none of these keys; of two presets the earlier.
     fn labels_of(&self, tree: &Tree<'_>, chosen: &[u32], corrections: &Corrections) -> Vec<(&'a str, &'a str)> {
         let mut added: Vec<(&str, &str)> = Vec::new();
+        if chosen.iter().all(|place| labels_of(self.preset(*place)).next().is_none()) {
+            return added;
+        }
         let mut in_order: Vec<u32> = chosen.to_vec();
         in_order.sort_unstable();
         for place in in_order {

@@ -82,7 +82,7 @@ impl<'m, 'a> Settling<'_, 'm, 'a> {
         for who in presets {
             let mut run = (self.redo)();
             // Whose template gives a container its image is so whoever is alone.
-            run.taking_part.extend(presets.iter().copied().filter(|other| other != who));
+            presets.iter().for_each(|other| run.states[*other].taking_part = true);
             run.merge(&[*who]);
             if !run.clashes.is_empty() && (yields(*who) || stops(*who)) {
                 out.push(*who);

@@ -17,7 +17,8 @@ pub struct PresetSet {
     presets: Vec<Arc<Preset>>,
     cluster: Index,
     namespaces: HashMap<String, Index>,
-    by_key: HashMap<PresetKey, u32>,
+    /// Places, sorted by namespace and name.
+    by_key: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +45,15 @@ fn order(left: &Preset, right: &Preset) -> Ordering {
         .then_with(|| left.spec().key.scope.cmp(&right.spec().key.scope))
 }
 
+/// Namespace and name.
+fn names(preset: &Preset) -> (Option<&str>, &str) {
+    let PresetKey { scope, name } = &preset.spec().key;
+    match scope {
+        Scope::Cluster => (None, name),
+        Scope::Namespace(namespace) => (Some(namespace), name),
+    }
+}
+
 impl PresetSet {
     /// Sorts and indexes presets. Of two with the same kind, namespace and name the first in the list counts.
     #[must_use]
@@ -68,9 +78,10 @@ impl PresetSet {
                 Scope::Namespace(namespace) => set.namespaces.entry(namespace.clone()).or_default(),
             };
             index.insert(place, preset, &shared);
-            set.by_key.insert(preset.spec().key.clone(), place);
+            set.by_key.push(place);
         }
         drop(shared);
+        set.by_key.sort_unstable_by_key(|place| names(&presets[*place as usize]));
         set.presets = presets;
         set
     }
@@ -81,10 +92,13 @@ impl PresetSet {
         &self.presets
     }
 
-    /// The preset of this key and its place in merge order.
+    /// The preset of this name in a namespace (`None`: the `ClusterPodPreset`), and its place in merge order.
     #[must_use]
-    pub fn find(&self, key: &PresetKey) -> Option<(u32, &Preset)> {
-        self.by_key.get(key).map(|place| (*place, &*self.presets[*place as usize]))
+    pub fn find(&self, namespace: Option<&str>, name: &str) -> Option<(u32, &Preset)> {
+        let wanted = (namespace, name);
+        let index = self.by_key.binary_search_by(|place| names(&self.presets[*place as usize]).cmp(&wanted)).ok()?;
+        let place = *self.by_key.get(index)?;
+        Some((place, self.presets.get(place as usize)?))
     }
 
     /// The places of the presets whose Pod selector matches these labels, and which are not in `found` yet, appended to it. Namespace

@@ -41,11 +41,10 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn take(&mut self, wanted: u8) -> Option<()> {
-        if self.peek()? != wanted {
-            return None;
-        }
-        self.at += 1;
-        Some(())
+        // Nearly always it is there at once.
+        let there = self.text.as_bytes().get(self.at) == Some(&wanted) || self.peek()? == wanted;
+        self.at += usize::from(there);
+        there.then_some(())
     }
 
     fn word(&mut self, word: &str) -> Option<()> {

@@ -45,6 +45,34 @@ impl Tree<'_> {
     }
 }
 
+impl Tree<'_> {
+    /// How many bytes [`Tree::write`] appends.
+    #[must_use]
+    pub fn length(&self, node: NodeId) -> usize {
+        let children = || self.children(node);
+        // Brackets, and a comma after every child but the last.
+        let around = || 2 + children().count().saturating_sub(1);
+        match self.view(node) {
+            View::Null | View::Bool(true) => 4,
+            View::Bool(false) => 5,
+            View::Int(value) => 1 + value.unsigned_abs().checked_ilog10().unwrap_or_default() as usize + usize::from(value < 0),
+            View::Number(text) => text.len(),
+            View::String(text) => string_length(text),
+            View::List => around() + children().map(|entry| self.length(entry)).sum::<usize>(),
+            View::Object => around() + children().map(|member| string_length(self.key(member)) + 1 + self.length(member)).sum::<usize>(),
+        }
+    }
+}
+
+fn string_length(text: &str) -> usize {
+    let more = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..=0x1f => 5,
+        _ => 0,
+    };
+    2 + text.len() + text.bytes().map(more).sum::<usize>()
+}
+
 /// Appends a number in decimal.
 pub fn write_number(value: i64, out: &mut String) {
     // Writing to a String does not fail.
@@ -93,5 +121,18 @@ mod tests {
         let mut out = String::new();
         write_json_string(&text, &mut out);
         assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+        assert_eq!(string_length(&text), out.len());
+    }
+
+    #[test]
+    fn the_length_is_that_of_what_is_written() {
+        for text in
+            [r#"{"a":[1,-10,0,99,100,9223372036854775807,-9223372036854775808,1.5e300],"b\n":{},"c":[]}"#, r#"[true,false,null,"\u0001"]"#]
+        {
+            let tree = crate::tree::parse(text).unwrap();
+            let mut out = String::new();
+            tree.write(NodeId::ROOT, &mut out);
+            assert_eq!(tree.length(NodeId::ROOT), out.len(), "{out}");
+        }
     }
 }

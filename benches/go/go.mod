@@ -1,0 +1,3 @@
+module podgraft.dev/bench
+
+go 1.21
