@@ -103,7 +103,11 @@ impl<'a> Run<'_, 'a> {
             Word::None(there) => {
                 let holder = self.draft.absent_holder(target, key);
                 if field.is_some_and(|field| self.equals_absent(field, target, who, member)) {
-                    self.draft.hold_absent(target, key, Self::holder(who));
+                    // An empty object that is merged field by field says nothing about any of them.
+                    let merged = matches!(field.map(|field| field.kind), Some(Kind::Struct(id)) if !id.get().union);
+                    if !(merged && source.children(member).next().is_none()) {
+                        self.draft.hold_absent(target, key, Self::holder(who));
+                    }
                     self.applied(who);
                 } else if (holder != 0 && holder != Self::holder(who)) || silence_speaks(target, self.spec, key) {
                     let mut path = named_path(self.tree(), target);
