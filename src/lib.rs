@@ -19,6 +19,9 @@
 //! The command line ([`cli`]) runs the same engine through [`graft`]. What is here but for [`cli`] and [`server`] is pure: no socket, no clock, no
 //! randomness; the same input gives the same bytes.
 
+#![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used))]
+
 pub mod admit;
 #[cfg(feature = "server")]
 pub mod cli;
