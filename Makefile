@@ -7,7 +7,7 @@ DENY_VERSION := 0.20.2
 DENY := $(PODGRAFT_CACHE)/tools/bin/cargo-deny
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench
+.PHONY: help run test cluster lint gates bench
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -15,8 +15,12 @@ help: ## Show this
 run: ## Build and serve: presets of policies/, no cluster, no configuration
 	@exec $(CARGO) run --quiet --locked -- serve
 
-test: ## Run every test
+test: ## Run every test, on real API servers too (PODGRAFT_TEST_CLUSTER=off leaves those out)
 	$(CARGO) test --locked
+	@if [ "$$PODGRAFT_TEST_CLUSTER" = off ]; then echo "LEFT OUT: no test against a real API server was run (PODGRAFT_TEST_CLUSTER=off)"; fi
+
+cluster: ## A real control plane with Podgraft in front of it; Ctrl-C takes it away (KUBERNETES=1.34)
+	@exec $(CARGO) test --quiet --locked --test cluster -- up $(KUBERNETES)
 
 lint: $(DENY) ## Check format, lints, documentation, dependencies
 	$(CARGO) fmt --check
@@ -26,8 +30,13 @@ lint: $(DENY) ## Check format, lints, documentation, dependencies
 	tests/house.sh
 	$(DENY) --locked check --hide-inclusion-graph bans licenses sources
 
-bench: ## Measure: times are ratios side by side, allocations and instructions are exact
-	$(CARGO) bench --locked
+gates: ## Instructions of a review, counted by callgrind, against their limits
+	benches/gates.sh
+
+bench: ## Measure: times are ratios side by side, instructions are exact
+	$(CARGO) bench --locked --bench core
+	$(CARGO) bench --locked --bench handler
+	benches/gates.sh
 
 $(DENY):
 	@echo "building cargo-deny $(DENY_VERSION), once, into $(PODGRAFT_CACHE)/tools: takes some minutes"

@@ -50,10 +50,13 @@ pub enum What {
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeArgs>),
     #[command(after_help = INJECT_EXAMPLES)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     Inject(inject::InjectArgs),
     #[command(after_help = EXPLAIN_EXAMPLES)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     Explain(explain::ExplainArgs),
     #[command(after_help = CHECK_EXAMPLES)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     Check(check::CheckArgs),
     /// Write the completions for a shell to standard output
     #[command(after_help = COMPLETIONS_EXAMPLES)]

@@ -197,7 +197,7 @@ impl Server {
         match tokio::time::timeout(drain, serving).await {
             Ok(_) => {}
             Err(_) => {
-                tracing::warn!(connections = metrics.connections.get(), "connections were still open when the time to drain was over")
+                tracing::warn!(connections = metrics.connections.get(), "connections were still open when the time to drain was over");
             }
         }
     }

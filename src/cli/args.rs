@@ -13,6 +13,7 @@ pub struct PresetArgs {
     #[arg(long, value_name = "DIR", env = "PODGRAFT_PRESETS", hide_env_values = true, value_delimiter = ',', default_value = "policies/")]
     pub presets: Vec<PathBuf>,
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub names: NameArgs,
     /// Namespaces whose Pods are left alone
     #[arg(
@@ -25,6 +26,7 @@ pub struct PresetArgs {
     )]
     pub exempt_namespaces: Vec<String>,
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub notes: NoteArgs,
 }
 

@@ -34,8 +34,10 @@ pub struct CheckArgs {
     #[arg(long, short, value_enum, default_value_t = ReportOutput::Text)]
     pub output: ReportOutput,
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub names: NameArgs,
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub notes: NoteArgs,
 }
 

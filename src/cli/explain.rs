@@ -23,11 +23,13 @@ use crate::tree::{self, NodeId};
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub files: FileArgs,
     /// How to report
     #[arg(long, short, value_enum, default_value_t = ReportOutput::Text)]
     pub output: ReportOutput,
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub presets: PresetArgs,
 }
 

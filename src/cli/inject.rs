@@ -19,6 +19,7 @@ use super::{Done, Terminal};
 #[derive(Args, Clone, Debug)]
 pub struct InjectArgs {
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub files: FileArgs,
     /// What to write
     #[arg(long, short, value_enum, default_value_t = InjectOutput::Yaml)]
@@ -27,6 +28,7 @@ pub struct InjectArgs {
     #[arg(long)]
     pub fail_on_conflict: bool,
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub presets: PresetArgs,
 }
 

@@ -278,9 +278,9 @@ impl<'a> Run<'_, 'a> {
         let wanted = source.str(member).unwrap_or_default();
         if name == wanted || (tree.holder(twin) == 0 && name == "default") {
             if name == wanted {
-                self.hold(who, twin)
+                self.hold(who, twin);
             } else {
-                self.member(who, self.spec, member)
+                self.member(who, self.spec, member);
             }
             return;
         }

@@ -81,7 +81,8 @@ impl<'a> Choice<'_, 'a> {
         let labels = PodLabels { tree, extra: self.extra_labels };
         let mut kept = chosen.len();
         self.set.select(self.namespace, labels.iter().chain(added.iter().copied()), chosen);
-        for candidate in kept..chosen.len() {
+        let found = kept..chosen.len();
+        for candidate in found {
             if self.admits(self.preset(chosen[candidate]))? {
                 chosen.swap(kept, candidate);
                 kept += 1;

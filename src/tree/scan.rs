@@ -232,7 +232,8 @@ impl<'a> Scanner<'a> {
         let leading = length > 1 && bytes.get(digits) == Some(&b'0');
         let goes_on = matches!(bytes.get(self.at), Some(b'.' | b'e' | b'E'));
         // "-0" is a fraction to serde_json.
-        let fine = length > 0 && !leading && !goes_on && !(negative && value == 0);
+        let zero_below = negative && value == 0;
+        let fine = length > 0 && !leading && !goes_on && !zero_below;
         fine.then_some(if negative { -value } else { value })
     }
 

@@ -183,7 +183,7 @@ impl Case {
                 problems.push(format!("{what}: wanted {wanted}, got {got}"));
             }
         };
-        let skipped = grafted.skipped.map(|skip| skip.word());
+        let skipped = grafted.skipped.map(podgraft::decide::Skip::word);
         let outcome = match (grafted.outcome, skipped) {
             (Outcome::Mutated, _) => "patched",
             (Outcome::Rejected, _) => "rejected",

@@ -133,7 +133,8 @@ pub fn labels_added(answer: &serde_json::Value) -> Vec<String> {
             "/metadata/labels" => labels
                 .extend(operation["value"].as_object().unwrap().iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap()))),
             path => {
-                labels.extend(path.strip_prefix("/metadata/labels/").map(|name| format!("{name}={}", operation["value"].as_str().unwrap())))
+                labels
+                    .extend(path.strip_prefix("/metadata/labels/").map(|name| format!("{name}={}", operation["value"].as_str().unwrap())));
             }
         }
     }

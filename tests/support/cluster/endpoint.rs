@@ -65,7 +65,7 @@ impl Endpoint {
 
 async fn answer(request: Request<Incoming>, reply: Arc<Reply>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let (status, text) = reply(&path, &String::from_utf8_lossy(&body));
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
