@@ -131,13 +131,15 @@ pub struct Draft<'a> {
     operations: Vec<Operation<'a>>,
     paths: String,
     held: Vec<(NodeId, &'a str, HolderId)>,
+    /// What the operation before was in, and where its path stands.
+    before: Option<(NodeId, usize, usize)>,
 }
 
 impl<'a> Draft<'a> {
     /// Starts on a copy of what was received.
     #[must_use]
     pub fn new(tree: Tree<'a>) -> Self {
-        Draft { tree, operations: Vec::new(), paths: String::new(), held: Vec::new() }
+        Draft { tree, operations: Vec::new(), paths: String::new(), held: Vec::new(), before: None }
     }
 
     /// The working copy.
@@ -201,8 +203,7 @@ impl<'a> Draft<'a> {
 
     /// Adds a member to an object, also in the place of a null, or of a value that means absent.
     pub fn add_member(&mut self, object: NodeId, key: &'a str, value: Content<'a>, holder: HolderId) -> Option<NodeId> {
-        let start = self.begin();
-        write_path(&self.tree, object, &mut self.paths);
+        let start = self.begin_in(object);
         push_token(&mut self.paths, key);
         let node = value.make(&mut self.tree, holder)?;
         self.tree.set_member(object, Text::Borrowed(key), node);
@@ -217,8 +218,7 @@ impl<'a> Draft<'a> {
             self.tree.hold_only(list, 0);
             return self.tree.children(list).next();
         };
-        let start = self.begin();
-        write_path(&self.tree, list, &mut self.paths);
+        let start = self.begin_in(list);
         self.paths.push('/');
         if index < self.tree.count(list) {
             write_number(index as i64, &mut self.paths);
@@ -250,12 +250,25 @@ impl<'a> Draft<'a> {
         self.record(OpKind::Remove, start, Content::Nothing, holder);
     }
 
+    /// As [`Draft::begin`], with the path of what the next operation adds to. Many operations in a row add to the same, where nothing moves.
+    fn begin_in(&mut self, parent: NodeId) -> u32 {
+        let before = self.before.filter(|(node, ..)| *node == parent);
+        let start = self.begin();
+        match before {
+            Some((_, from, to)) => self.paths.extend_from_within(from..to),
+            None => write_path(&self.tree, parent, &mut self.paths),
+        }
+        self.before = Some((parent, start as usize, self.paths.len()));
+        start
+    }
+
     /// Where the path of the next operation will start. The first makes room for some: a merge that changes nothing needs none.
     fn begin(&mut self) -> u32 {
         if self.operations.is_empty() {
             self.operations.reserve(32);
             self.paths.reserve(1024);
         }
+        self.before = None;
         self.paths.len() as u32
     }
 

@@ -32,10 +32,16 @@ pub enum Fault {
 /// # Errors
 /// Where an operation does not apply, or the result is not the working copy.
 pub fn check<'a>(draft: &Draft<'a>, received: &mut Tree<'a>) -> Result<(), Fault> {
+    // Where the operation before was: one in the same place need not be looked for, as nothing above it has changed.
+    let mut before = ("", NodeId::ROOT);
     for (index, operation) in draft.operations().iter().enumerate() {
         let path = draft.path(operation);
         let fault = || Fault::DoesNotApply { index, path: path.to_owned() };
-        let (parent, token) = locate(received, path).ok_or_else(fault)?;
+        let (above, token) = path.rsplit_once('/').ok_or_else(fault)?;
+        if above != before.0 {
+            before = (above, locate(received, above).ok_or_else(fault)?);
+        }
+        let (parent, token) = (before.1, unescaped(token));
         let value = operation.value.make(received, 0);
         apply(received, operation.kind, parent, &token, value).ok_or_else(fault)?;
     }
@@ -43,15 +49,12 @@ pub fn check<'a>(draft: &Draft<'a>, received: &mut Tree<'a>) -> Result<(), Fault
     if same { Ok(()) } else { Err(Fault::Differs) }
 }
 
-/// The node above the last step of a JSON Pointer, and that step, unescaped.
-fn locate<'p>(tree: &Tree<'_>, path: &'p str) -> Option<(NodeId, Cow<'p, str>)> {
-    let mut rest = path.strip_prefix('/')?;
-    let mut node = NodeId::ROOT;
-    while let Some(end) = rest.bytes().position(|byte| byte == b'/') {
-        node = child(tree, node, &unescaped(&rest[..end]))?;
-        rest = &rest[end + 1..];
-    }
-    Some((node, unescaped(rest)))
+/// The node of a JSON Pointer.
+fn locate(tree: &Tree<'_>, path: &str) -> Option<NodeId> {
+    let mut steps = path.split('/');
+    // Before the first slash there is nothing.
+    steps.next().filter(|nothing| nothing.is_empty())?;
+    steps.try_fold(NodeId::ROOT, |node, step| child(tree, node, &unescaped(step)))
 }
 
 fn unescaped(step: &str) -> Cow<'_, str> {

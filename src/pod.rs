@@ -54,15 +54,34 @@ pub fn check_shape(tree: &Tree<'_>) -> Result<(), Malformed> {
         entries_are_objects(tree, spec, list, || "spec".to_owned())?;
         let containers = tree.present(spec, list).into_iter().flat_map(|node| tree.children(node));
         for (index, container) in containers.enumerate() {
+            if is_fine(tree, container) {
+                continue;
+            }
             if tree.get_str(container, "name").is_none() {
                 return Err(Malformed { path: format!("spec.{list}[{index}].name"), wanted: "a string" });
             }
-            for list_of in ["env", "envFrom", "volumeMounts", "volumeDevices", "ports"] {
+            for list_of in CONTAINERS_LISTS {
                 entries_are_objects(tree, container, list_of, || format!("spec.{list}[{index}]"))?;
             }
         }
     }
     Ok(())
+}
+
+/// The lists of a container whose entries are objects.
+const CONTAINERS_LISTS: [&str; 5] = ["env", "envFrom", "volumeMounts", "volumeDevices", "ports"];
+
+/// Whether nothing is wrong with a container, in one walk over its members.
+fn is_fine(tree: &Tree<'_>, container: NodeId) -> bool {
+    let mut named = false;
+    tree.children(container).all(|member| match (tree.key(member), tree.view(member)) {
+        ("name", view) => {
+            named = matches!(view, View::String(_));
+            named
+        }
+        (key, View::List) if CONTAINERS_LISTS.contains(&key) => tree.children(member).all(|entry| tree.view(entry) == View::Object),
+        (key, view) => view == View::Null || !CONTAINERS_LISTS.contains(&key),
+    }) && named
 }
 
 #[derive(Clone, Copy)]

@@ -291,7 +291,14 @@ impl<'a> Tree<'a> {
     /// The member `key` of an object. Of two, the first: a reader that minds has refused them.
     #[must_use]
     pub fn get(&self, node: NodeId, key: &str) -> Option<NodeId> {
-        self.children(node).find(|child| self.says(self.nodes[child.index()].key, key))
+        let mut index = self.nodes[node.index()].first;
+        while let Some(child) = self.nodes.get(index as usize) {
+            if self.says(child.key, key) {
+                return Some(NodeId(index));
+            }
+            index = child.next;
+        }
+        None
     }
 
     /// Whether a text of this tree is this one. As bytes, and the length first: most are not.
@@ -566,18 +573,21 @@ impl<'a> Tree<'a> {
 
     /// Whether two trees were built in the same steps: then they say the same. Where they were not, they may say the same nevertheless.
     #[must_use]
-    pub fn built_alike(&self, other: &Tree<'_>) -> bool {
-        let alike = |(left, right): (&Node<'a>, &Node<'_>)| {
-            let value = match (left.value, right.value) {
+    pub fn built_alike<'b>(&self, other: &Tree<'b>) -> bool {
+        let texts = |left: Text<'a>, right: Text<'b>| match (left, right) {
+            (Text::Borrowed(left), Text::Borrowed(right)) if std::ptr::eq(left, right) => true,
+            _ => self.same_text(left, other, right),
+        };
+        let alike = |(left, right): (&Node<'a>, &Node<'b>)| {
+            let links = left.first == right.first && left.next == right.next;
+            let values = match (left.value, right.value) {
                 (Value::Null, Value::Null) | (Value::List, Value::List) | (Value::Object, Value::Object) => true,
                 (Value::Bool(left), Value::Bool(right)) => left == right,
                 (Value::Int(left), Value::Int(right)) => left == right,
-                (Value::Number(left), Value::Number(right)) | (Value::String(left), Value::String(right)) => {
-                    self.same_text(left, other, right)
-                }
+                (Value::Number(left), Value::Number(right)) | (Value::String(left), Value::String(right)) => texts(left, right),
                 _ => false,
             };
-            value && left.first == right.first && left.next == right.next && self.same_text(left.key, other, right.key)
+            links && values && texts(left.key, right.key)
         };
         self.nodes.len() == other.nodes.len() && self.nodes.iter().zip(&other.nodes).all(alike)
     }

@@ -81,9 +81,13 @@ impl<'a> Run<'_, 'a> {
 
     /// The last entry of a list that fits: where a Pod has a key twice, the last counts, as it does in Kubernetes.
     pub fn last_with_key(&self, target: NodeId, list: &str, fits: impl Fn(&Tree<'_>, NodeId) -> bool) -> Option<NodeId> {
+        self.last_entry(self.tree().present(target, list), fits)
+    }
+
+    /// The same in a list that was looked up before.
+    pub fn last_entry(&self, list: Option<NodeId>, fits: impl Fn(&Tree<'_>, NodeId) -> bool) -> Option<NodeId> {
         let tree = self.tree();
-        let node = tree.present(target, list)?;
-        tree.children(node).filter(|there| fits(tree, *there)).last()
+        tree.children(list?).filter(|there| fits(tree, *there)).last()
     }
 
     pub fn equal_entries(&self, of: Kind, there: NodeId, who: usize, entry: NodeId) -> bool {

@@ -21,6 +21,14 @@ pub(crate) fn clean(path: &str) -> Cow<'_, str> {
     Cow::Owned(format!("/{}", steps.join("/")))
 }
 
+/// Whether a path means the same as one that is clean.
+pub(super) fn means(path: &str, clean_path: &str) -> bool {
+    let last = |path: &str| path.as_bytes().last().copied();
+    // Cleaning changes the last byte of no path but these.
+    let may = matches!(last(path), None | Some(b'/' | b'.')) || last(path) == last(clean_path);
+    may && clean(path) == clean_path
+}
+
 /// Whether it starts with a slash and no step of it is empty or a dot or two. Looks at most at every byte once: every mount is asked.
 fn is_tidy(path: &str) -> bool {
     let mut before = b' ';
@@ -35,7 +43,7 @@ fn is_tidy(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use super::{clean, means};
 
     #[test]
     fn paths_are_cleaned_as_go_does() {
@@ -55,6 +63,7 @@ mod tests {
             ("/a..b", "/a..b"),
         ] {
             assert_eq!(clean(path), cleaned, "{path}");
+            assert!(means(path, cleaned) && !means(path, "/other"), "{path}");
         }
     }
 }

@@ -75,9 +75,11 @@ impl<'a> Run<'_, 'a> {
         let source = self.source(who);
         let first = self.members[who].preset.spec().placement.env_first;
         let mut front = if first { self.leading_env(who, container) } else { 0 };
+        let mut list = None;
         for variable in source.children(entries) {
             let name = source.get_str(variable, "name");
-            let Some(there) = self.last_with_key(container, "env", |tree, there| tree.get_str(there, "name") == name) else {
+            list = list.or_else(|| self.tree().present(container, "env"));
+            let Some(there) = self.last_entry(list, |tree, there| tree.get_str(there, "name") == name) else {
                 let part = Part::whole(self.fragment(who), variable);
                 let index = if first { front } else { usize::MAX };
                 self.draft.add_entry(container, "env", index, part, Self::holder(who));
@@ -174,7 +176,7 @@ impl<'a> Run<'_, 'a> {
     /// The mount or device at a path.
     fn at_path(&self, container: NodeId, path: &str) -> Option<(&'static str, NodeId)> {
         [("volumeMounts", "mountPath"), ("volumeDevices", "devicePath")].into_iter().find_map(|(list, key)| {
-            self.last_with_key(container, list, |tree, there| tree.get_str(there, key).is_some_and(|there| paths::clean(there) == path))
+            self.last_with_key(container, list, |tree, there| tree.get_str(there, key).is_some_and(|there| paths::means(there, path)))
                 .map(|there| (list, there))
         })
     }
@@ -182,7 +184,7 @@ impl<'a> Run<'_, 'a> {
     /// Whether the Pod has another entry at this path, spelt otherwise: the API server takes that, but not one spelling twice.
     fn is_shared(&self, container: NodeId, but: NodeId, path: &str) -> bool {
         let same = |tree: &Tree<'_>, there: NodeId, key: &str| {
-            there != but && tree.get_str(there, key).is_some_and(|there| paths::clean(there) == path)
+            there != but && tree.get_str(there, key).is_some_and(|there| paths::means(there, path))
         };
         self.last_with_key(container, "volumeMounts", |tree, there| same(tree, there, "mountPath")).is_some()
             || self.last_with_key(container, "volumeDevices", |tree, there| same(tree, there, "devicePath")).is_some()

@@ -126,10 +126,10 @@ impl<'a> Scanner<'a> {
         let mut at = self.at;
         while let Some(&chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
             let word = u64::from_le_bytes(chunk);
-            let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
+            // Exchanging bit 1 puts the quote (0x22) right above the control characters, and the two bytes between them elsewhere.
+            let (low, backslash) = (word ^ (ONES * 0x02), word ^ (ONES * 0x5c));
             // The lowest byte that is marked is one; above it a borrow may mark others.
-            let marked =
-                word.wrapping_sub(ONES * 0x20) & !word | quote.wrapping_sub(ONES) & !quote | backslash.wrapping_sub(ONES) & !backslash;
+            let marked = (low.wrapping_sub(ONES * 0x21) & !low) | (backslash.wrapping_sub(ONES) & !backslash);
             let marked = marked & (ONES * 0x80);
             if marked != 0 {
                 return at + marked.trailing_zeros() as usize / 8;
@@ -239,25 +239,37 @@ impl<'a> Scanner<'a> {
 
     /// Steps over a value.
     pub fn skip(&mut self) -> Option<()> {
-        match self.peek()? {
-            b'"' => self.skip_string(),
-            open @ (b'{' | b'[') => {
-                self.begin(open)?;
-                let mut first = true;
-                while self.next(first, open + 2)? {
-                    if open == b'{' {
+        // What is open, the innermost last: a bit for each, set for an object.
+        let (mut open, above) = (0_u128, self.depth);
+        loop {
+            let mut first = false;
+            match self.peek()? {
+                b'"' => self.skip_string()?,
+                bracket @ (b'{' | b'[') => {
+                    self.begin(bracket)?;
+                    open = open << 1 | u128::from(bracket == b'{');
+                    first = true;
+                }
+                b't' => self.word("true")?,
+                b'f' => self.word("false")?,
+                b'n' => self.word("null")?,
+                _ => self.integer().map(drop)?,
+            }
+            loop {
+                if self.depth == above {
+                    return Some(());
+                }
+                let is_object = open & 1 == 1;
+                if self.next(first, if is_object { b'}' } else { b']' })? {
+                    if is_object {
                         self.skip_string()?;
                         self.take(b':')?;
                     }
-                    self.skip()?;
-                    first = false;
+                    break;
                 }
-                Some(())
+                open >>= 1;
+                first = false;
             }
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            b'n' => self.word("null"),
-            _ => self.integer().map(|_| ()),
         }
     }
 
