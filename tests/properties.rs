@@ -290,6 +290,50 @@ fn a_preset_that_was_left_out_leaves_no_trace() {
     });
 }
 
+/// Found by the property above: the operations were told under the number that the preset has among all.
+#[test]
+fn the_first_layer_alone_is_told_under_its_own_name() {
+    let preset = |kind: &str, name: &str, mut spec: Value| {
+        if kind == "ClusterPodPreset" {
+            spec["optOut"] = json!("Denied");
+        }
+        json!({"apiVersion": "podgraft.dev/v1beta1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+    };
+    let given = Given {
+        pod: json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"},
+            "spec": {"containers": [{"name": "app", "image": "app:1"}], "volumes": [{"name": "logs", "emptyDir": {}}]}}),
+        presets: vec![
+            preset("ClusterPodPreset", "p0", json!({"selector": {"matchLabels": {"tier": "edge"}}, "env": [{"name": "A"}]})),
+            preset(
+                "PodPreset",
+                "p1",
+                json!({"selector": {}, "template": {"metadata": {"labels": {"tier": "edge"}}},
+                "volumes": [{"name": "logs", "emptyDir": {"medium": "Memory"}}]}),
+            ),
+            preset("ClusterPodPreset", "p2", json!({"selector": {}, "env": [{"name": "B"}]})),
+        ],
+    };
+    let grafted = given.graft().unwrap();
+    assert!(!grafted.operations.is_empty());
+    let strangers: Vec<_> = grafted.operations.iter().filter(|step| step.preset.as_deref() != Some("clusterpodpreset-p2")).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+/// Found by `nothing_the_author_wrote_is_lost`: the first port could take the name when the second had given it up, and that was not told.
+#[test]
+fn a_value_that_takes_the_place_later_is_told_as_replaced() {
+    let given = Given {
+        pod: json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": {"containers": [{"name": "app", "image": "app:1",
+            "ports": [{"containerPort": 81, "name": "adm"}, {"containerPort": 80}]}]}}),
+        presets: vec![json!({"apiVersion": "podgraft.dev/v1beta1", "kind": "PodPreset", "metadata": {"name": "p0"}, "spec": {
+            "selector": {}, "conflictPolicy": "Override",
+            "template": {"spec": {"containers": [{"name": "app", "ports": [{"containerPort": 80, "name": "adm"}, {"containerPort": 81}]}]}}}})],
+    };
+    let grafted = given.graft().unwrap();
+    assert_eq!(result(&grafted)["spec"]["containers"][0]["ports"], json!([{"containerPort": 81}, {"containerPort": 80, "name": "adm"}]));
+    assert!(!grafted.conflicts.is_empty() && grafted.conflicts.iter().all(|conflict| conflict.replaced), "{:?}", grafted.conflicts);
+}
+
 #[test]
 fn the_values_of_variables_are_never_told() {
     hold(120, &given(), |given| {
