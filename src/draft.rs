@@ -272,6 +272,13 @@ impl<'a> Draft<'a> {
         self.paths.len() as u32
     }
 
+    /// Says by other numbers whose the operations are.
+    pub fn renumber(&mut self, number: impl Fn(HolderId) -> HolderId) {
+        for operation in &mut self.operations {
+            operation.holder = number(operation.holder);
+        }
+    }
+
     fn record(&mut self, kind: OpKind, start: u32, value: Content<'a>, holder: HolderId) {
         self.operations.push(Operation { kind, path: (start, self.paths.len() as u32), value, holder });
     }

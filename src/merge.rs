@@ -143,9 +143,13 @@ pub fn graft_onto<'a>(copy: Tree<'a>, subject: Subject<'_, 'a>, choice: &Choice<
 }
 
 /// The first layer's result with what the whole was told.
-fn join<'a>(alone: Grafting<'a>, merged: Merged<'a>, members: Vec<Member<'a>>) -> Grafting<'a> {
-    let place_of = |who: usize| alone.members[who].place;
-    let applied = alone.applied.iter().filter_map(|who| members.iter().position(|member| member.place == place_of(*who))).collect();
+fn join<'a>(mut alone: Grafting<'a>, merged: Merged<'a>, members: Vec<Member<'a>>) -> Grafting<'a> {
+    let who_now = |who: usize| {
+        let place = alone.members.get(who)?.place;
+        members.iter().position(|member| member.place == place)
+    };
+    let applied = alone.applied.iter().filter_map(|who| who_now(*who)).collect();
+    alone.draft.renumber(|holder| (holder as usize).checked_sub(1).and_then(who_now).map_or(0, Run::holder));
     let verdict = if alone.verdict == Verdict::Rejected { Verdict::Rejected } else { merged.verdict };
     Grafting {
         draft: alone.draft,

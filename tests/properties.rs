@@ -72,7 +72,7 @@ fn left_alone(what: &str, pod: &Value, set: &PresetSet) -> Held {
 
 #[test]
 fn a_second_pass_changes_nothing() {
-    hold(160, &given(), |given| {
+    hold(80, &given(), |given| {
         let set = given.set();
         let grafted = graft(&given.pod, &set)?;
         if grafted.outcome == Outcome::Mutated {
@@ -84,7 +84,7 @@ fn a_second_pass_changes_nothing() {
 
 #[test]
 fn a_second_pass_after_defaulting_and_token_mount_changes_nothing() {
-    hold(160, &given(), |given| {
+    hold(80, &given(), |given| {
         let set = given.set();
         let grafted = graft(&given.pod, &set)?;
         if grafted.outcome == Outcome::Mutated {
@@ -113,7 +113,7 @@ fn a_container_added_in_between_settles_in_one_pass() {
 
 #[test]
 fn the_patch_applied_by_another_library_gives_the_same_pod() {
-    hold(120, &given(), |given| {
+    hold(60, &given(), |given| {
         let grafted = given.graft()?;
         let mut pod = given.pod.clone();
         let patch: json_patch::Patch = serde_json::from_str(&case::patch_text(&grafted)).unwrap();
@@ -125,7 +125,7 @@ fn the_patch_applied_by_another_library_gives_the_same_pod() {
 
 #[test]
 fn nothing_the_author_wrote_is_lost() {
-    hold(200, &given(), |given| {
+    hold(100, &given(), |given| {
         let grafted = given.graft()?;
         let lost = kept::lost(&given.pod, &result(&grafted), &grafted);
         prop_assert!(lost.is_empty(), "lost without a reason: {lost:?}\n{:?}", grafted.operations);
@@ -135,7 +135,7 @@ fn nothing_the_author_wrote_is_lost() {
 
 #[test]
 fn operations_are_as_few_kinds_as_promised() {
-    hold(120, &given(), |given| {
+    hold(60, &given(), |given| {
         let grafted = given.graft()?;
         let overriding = grafted.conflicts.iter().any(|conflict| conflict.replaced && conflict.policy == ConflictPolicy::Override);
         for step in &grafted.operations {
@@ -169,7 +169,7 @@ fn operations_are_as_few_kinds_as_promised() {
 #[test]
 fn the_order_of_documents_does_not_matter() {
     let shuffled = given().prop_flat_map(|given| (Just(given.clone()), Just(given.presets).prop_shuffle()));
-    hold(120, &shuffled, |(given, presets)| {
+    hold(60, &shuffled, |(given, presets)| {
         let other = Given { pod: given.pod.clone(), presets };
         prop_assert_eq!(answer(&given.pod, &given.set()), answer(&other.pod, &other.set()));
         Ok(())
@@ -179,7 +179,7 @@ fn the_order_of_documents_does_not_matter() {
 #[test]
 fn disjoint_presets_do_not_depend_on_order() {
     let pair = (vocabulary::pod(), vocabulary::disjoint(0), vocabulary::disjoint(1), any::<bool>(), any::<bool>());
-    hold(120, &pair, |(pod, left, right, cluster, denied)| {
+    hold(60, &pair, |(pod, left, right, cluster, denied)| {
         let document = |name: &str, spec: &Value, priority: i32| {
             let mut spec = spec.clone();
             spec["priority"] = json!(priority);
@@ -224,7 +224,7 @@ fn as_a_set(value: Value) -> Value {
 
 #[test]
 fn shadow_changes_nothing() {
-    hold(160, &given(), |mut given| {
+    hold(80, &given(), |mut given| {
         given.presets[0]["spec"]["mode"] = json!("Shadow");
         let with = compile(&given.presets);
         let without: Vec<_> = with.iter().filter(|preset| !preset.is_shadow()).map(Arc::clone).collect();
@@ -242,7 +242,7 @@ fn shadow_changes_nothing() {
 
 #[test]
 fn an_abort_leaves_the_first_layer_alone() {
-    hold(200, &given(), |given| {
+    hold(100, &given(), |given| {
         let set = given.set();
         let grafted = graft(&given.pod, &set)?;
         let first = |record: &str| set.presets().iter().any(|preset| preset.record() == record && preset.is_first_layer());
@@ -261,7 +261,7 @@ fn an_abort_leaves_the_first_layer_alone() {
 
 #[test]
 fn only_a_preset_with_reject_refuses_a_pod() {
-    hold(160, &given(), |given| {
+    hold(80, &given(), |given| {
         let grafted = given.graft()?;
         let rejecting = |conflict: &&podgraft::conflict::Conflict| !conflict.shadow && conflict.policy == ConflictPolicy::Reject;
         let named = grafted.conflicts.iter().find(rejecting);
@@ -280,7 +280,7 @@ fn only_a_preset_with_reject_refuses_a_pod() {
 
 #[test]
 fn a_preset_that_was_left_out_leaves_no_trace() {
-    hold(120, &given(), |given| {
+    hold(60, &given(), |given| {
         let grafted = given.graft()?;
         let applied = |record: &str| grafted.applied.iter().any(|applied| applied.record == record);
         for step in &grafted.operations {
@@ -290,9 +290,53 @@ fn a_preset_that_was_left_out_leaves_no_trace() {
     });
 }
 
+/// Found by the property above: the operations were told under the number that the preset has among all.
+#[test]
+fn the_first_layer_alone_is_told_under_its_own_name() {
+    let preset = |kind: &str, name: &str, mut spec: Value| {
+        if kind == "ClusterPodPreset" {
+            spec["optOut"] = json!("Denied");
+        }
+        json!({"apiVersion": "podgraft.dev/v1beta1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+    };
+    let given = Given {
+        pod: json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"},
+            "spec": {"containers": [{"name": "app", "image": "app:1"}], "volumes": [{"name": "logs", "emptyDir": {}}]}}),
+        presets: vec![
+            preset("ClusterPodPreset", "p0", json!({"selector": {"matchLabels": {"tier": "edge"}}, "env": [{"name": "A"}]})),
+            preset(
+                "PodPreset",
+                "p1",
+                json!({"selector": {}, "template": {"metadata": {"labels": {"tier": "edge"}}},
+                "volumes": [{"name": "logs", "emptyDir": {"medium": "Memory"}}]}),
+            ),
+            preset("ClusterPodPreset", "p2", json!({"selector": {}, "env": [{"name": "B"}]})),
+        ],
+    };
+    let grafted = given.graft().unwrap();
+    assert!(!grafted.operations.is_empty());
+    let strangers: Vec<_> = grafted.operations.iter().filter(|step| step.preset.as_deref() != Some("clusterpodpreset-p2")).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+/// Found by `nothing_the_author_wrote_is_lost`: the first port could take the name when the second had given it up, and that was not told.
+#[test]
+fn a_value_that_takes_the_place_later_is_told_as_replaced() {
+    let given = Given {
+        pod: json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": {"containers": [{"name": "app", "image": "app:1",
+            "ports": [{"containerPort": 81, "name": "adm"}, {"containerPort": 80}]}]}}),
+        presets: vec![json!({"apiVersion": "podgraft.dev/v1beta1", "kind": "PodPreset", "metadata": {"name": "p0"}, "spec": {
+            "selector": {}, "conflictPolicy": "Override",
+            "template": {"spec": {"containers": [{"name": "app", "ports": [{"containerPort": 80, "name": "adm"}, {"containerPort": 81}]}]}}}})],
+    };
+    let grafted = given.graft().unwrap();
+    assert_eq!(result(&grafted)["spec"]["containers"][0]["ports"], json!([{"containerPort": 81}, {"containerPort": 80, "name": "adm"}]));
+    assert!(!grafted.conflicts.is_empty() && grafted.conflicts.iter().all(|conflict| conflict.replaced), "{:?}", grafted.conflicts);
+}
+
 #[test]
 fn the_values_of_variables_are_never_told() {
-    hold(120, &given(), |given| {
+    hold(60, &given(), |given| {
         let set = given.set();
         let grafted = graft(&given.pod, &set)?;
         let told = format!("{:?} {:?} {:?} {:?}", grafted.warnings, grafted.remarks, grafted.message, grafted.conflicts);

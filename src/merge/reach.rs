@@ -118,6 +118,13 @@ impl<'a> Run<'_, 'a> {
         let mut front = self.leading(container, "envFrom", |holder| holder > who);
         for entry in source.children(entries) {
             let key = env_from_key(source, entry);
+            let same = |there: NodeId| self.equal_entries(Kind::Struct(TypeId::ENV_FROM_SOURCE), there, who, entry);
+            // A container may state a source twice: whichever says the same is there.
+            let equal = self.last_with_key(container, "envFrom", |tree, there| env_from_key(tree, there) == key && same(there));
+            if let Some(there) = equal {
+                self.hold(who, there);
+                continue;
+            }
             match self.last_with_key(container, "envFrom", |tree, there| env_from_key(tree, there) == key) {
                 None => {
                     let part = Part::whole(self.fragment(who), entry);
@@ -125,7 +132,6 @@ impl<'a> Run<'_, 'a> {
                     front += 1;
                     self.applied(who);
                 }
-                Some(there) if self.equal_entries(Kind::Struct(TypeId::ENV_FROM_SOURCE), there, who, entry) => self.hold(who, there),
                 Some(there) => self.replace_in_conflict(who, ConflictKind::EnvFrom, there, entry),
             }
         }

@@ -235,6 +235,10 @@ impl Clashes {
                 reported.push(clash);
             }
         }
+        // What stood in the way may have gone, so that the value took the place when all were merged once more.
+        for clash in &mut reported {
+            clash.replaced |= self.quiet.iter().any(|later| later.replaced && is_same(later, clash));
+        }
         reported.sort_by_key(|clash| clash.who);
         reported
     }

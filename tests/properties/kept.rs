@@ -89,7 +89,9 @@ impl Walk<'_> {
         let account = &self.pod["spec"]["serviceAccountName"];
         let default = match path {
             "/spec/serviceAccountName" => json!("default"),
-            "/spec/serviceAccount" if account.is_null() || account == "default" => json!("default"),
+            // Beside the name, the old twin says nothing.
+            "/spec/serviceAccount" if account == "default" => return true,
+            "/spec/serviceAccount" if account.is_null() => json!("default"),
             "/spec/dnsPolicy" => json!("ClusterFirst"),
             "/spec/schedulerName" => json!("default-scheduler"),
             "/spec/terminationGracePeriodSeconds" => json!(30),

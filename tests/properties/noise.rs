@@ -86,7 +86,7 @@ fn answered(body: &str, set: &PresetSet) -> Held {
 fn a_disturbed_pod_gets_an_answer() {
     let disturbances =
         prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 1..6), prop::option::of(any_json())), 1..4);
-    hold(160, &(given(), disturbances), |(mut given, disturbances)| {
+    hold(80, &(given(), disturbances), |(mut given, disturbances)| {
         for (steps, new) in &disturbances {
             disturb(&mut given.pod, steps, new.as_ref());
         }
@@ -106,7 +106,7 @@ fn a_disturbed_review_gets_an_answer() {
     let disturbances =
         prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 1..7), prop::option::of(any_json())), 1..4);
     let strategy = (proptest::sample::select(reviews), vocabulary::presets(), disturbances);
-    hold(120, &strategy, |(mut review, presets, disturbances)| {
+    hold(60, &strategy, |(mut review, presets, disturbances)| {
         for (steps, new) in &disturbances {
             disturb(&mut review, steps, new.as_ref());
         }
@@ -119,7 +119,7 @@ fn disturbed_bytes_get_an_answer() {
     let change =
         (any::<prop::sample::Index>(), 0..4_usize, prop_oneof!["[\\[\\]{},:\"\\\\0-9eE+.-]{0,3}", "\\PC{0,3}", Just("\u{0}".to_owned())]);
     let strategy = (proptest::sample::select(reviews()), vocabulary::presets(), prop::collection::vec(change, 1..4));
-    hold(160, &strategy, |(mut review, presets, changes)| {
+    hold(80, &strategy, |(mut review, presets, changes)| {
         for (place, cut, new) in &changes {
             let bounds: Vec<usize> = review.char_indices().map(|(place, _)| place).collect();
             let start = place.index(bounds.len());
@@ -133,7 +133,7 @@ fn disturbed_bytes_get_an_answer() {
 #[test]
 fn any_text_is_a_review_or_is_not() {
     let texts = prop_oneof![any_json().prop_map(|value| value.to_string()), "\\PC{0,40}", "[\\[\\]{},:\"\\\\0-9eE+. \n-]{0,40}"];
-    hold(400, &(texts), |text| answered(&text, &PresetSet::default()));
+    hold(200, &texts, |text| answered(&text, &PresetSet::default()));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn any_text_is_read_as_presets() {
     ];
     let strategy =
         prop::collection::vec(prop_oneof![4 => proptest::sample::select(PIECES).prop_map(str::to_owned), 1 => "\\PC{0,4}"], 0..16);
-    hold(800, &strategy, |pieces| {
+    hold(400, &strategy, |pieces| {
         let text = pieces.concat();
         let lines = text.lines().count() + 1;
         for read in document::read("made", &text, &ReadOptions { default_namespace: "default" }) {
@@ -205,7 +205,7 @@ fn any_text_is_read_as_presets() {
 fn a_disturbed_preset_is_read_and_grafted() {
     let disturbances =
         prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 1..7), prop::option::of(any_json())), 1..3);
-    hold(160, &(given(), disturbances), |(mut given, disturbances)| {
+    hold(80, &(given(), disturbances), |(mut given, disturbances)| {
         for (steps, new) in &disturbances {
             disturb(&mut given.presets[0]["spec"], steps, new.as_ref());
         }

@@ -181,7 +181,7 @@ fn container_fields() -> Vec<Field> {
         maybe("ports", 0.3, ports()),
         maybe("resources", 0.3, resources()),
         maybe("securityContext", 0.2, container_security()),
-        maybe("imagePullPolicy", 0.2, words(&["Always", "IfNotPresent"])),
+        maybe("imagePullPolicy", 0.2, words(&["Always", "IfNotPresent", "Never"])),
         maybe("terminationMessagePath", 0.1, words(&["/dev/termination-log", "/x"])),
         maybe("terminationMessagePolicy", 0.1, words(&["File", "FallbackToLogsOnError"])),
         maybe("command", 0.2, of(vec![json!(["x"]), json!(["x", "y"]), json!([])])),
