@@ -70,7 +70,9 @@ async fn serve(config: Config) -> Result<u8, UsageError> {
     let (webhook, admin) = (server.webhook, server.admin);
     tracing::info!(%webhook, %admin, version = env!("CARGO_PKG_VERSION"), "serving");
     if config.cluster {
-        tracing::warn!("this build reads presets from the directories of --presets only, not yet from the cluster; --kube off says that this is meant");
+        tracing::warn!(
+            "this build reads presets from the directories of --presets only, not yet from the cluster; --kube off says that this is meant"
+        );
     }
     if config.banner {
         let banner = banner::text(&server.store.snapshot().presets, &config, webhook, admin);

@@ -175,8 +175,19 @@ fn what_real_api_servers_sent_is_answered() {
 fn no_value_of_a_variable_is_in_an_answer_or_in_the_log() {
     let folder = Folder::holding("presets.yaml", PRESETS);
     folder.write("reject.yaml", PRESETS.split("---").next().unwrap().replace("everything", "reject").replace("KeepPod", "Reject"));
-    folder.write("typed.yaml", PRESETS.split("---").next().unwrap().replace("everything", "typed").replace("grafted, emptyDir: {}", "s, emptyDir: 7"));
-    folder.write("null.yaml", PRESETS.split("---").next().unwrap().replace("everything", "null").replace("{name: EMPTY, value: s3cr3t-of-a-preset}", "{name: EMPTY, value: [s3cr3t-of-a-preset]}"));
+    folder.write(
+        "typed.yaml",
+        PRESETS.split("---").next().unwrap().replace("everything", "typed").replace("grafted, emptyDir: {}", "s, emptyDir: 7"),
+    );
+    folder.write(
+        "null.yaml",
+        PRESETS
+            .split("---")
+            .next()
+            .unwrap()
+            .replace("everything", "null")
+            .replace("{name: EMPTY, value: s3cr3t-of-a-preset}", "{name: EMPTY, value: [s3cr3t-of-a-preset]}"),
+    );
     folder.write("torn.yaml", "apiVersion: podgraft.dev/v1beta1\nkind: PodPreset\nspec: {env: [{name: A, value: s3cr3t-of-a-preset}]");
     folder.write("twin-a.yaml", PRESETS.split("---").next().unwrap().replace("everything", "twin"));
     folder.write("twin-b.yaml", PRESETS.split("---").next().unwrap().replace("everything", "twin"));
@@ -204,7 +215,10 @@ fn no_value_of_a_variable_is_in_an_answer_or_in_the_log() {
         said.push(if answer.status == 200 { self::told(&answer.json()) } else { answer.text().to_owned() });
     }
     // Presets that change while it runs are logged on another way.
-    folder.write("late.yaml", PRESETS.split("---").next().unwrap().replace("everything", "late").replace("value: s3cr3t-of-a-preset", "valu: s3cr3t-of-a-preset"));
+    folder.write(
+        "late.yaml",
+        PRESETS.split("---").next().unwrap().replace("everything", "late").replace("value: s3cr3t-of-a-preset", "valu: s3cr3t-of-a-preset"),
+    );
     process::eventually("the change is in the log", || server.line("presets read again").is_some());
     assert!(server.metric("podgraft_presets{store=\"directory\",state=\"refused\"}") >= 5.0);
     let metrics = client::get(server.admin, "/metrics").unwrap().text().to_owned();

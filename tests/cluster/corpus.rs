@@ -26,9 +26,11 @@ fn every_case(story: &Story) {
     let cases = Arc::new(case::all());
     let answers: Arc<Answers> = Arc::default();
     let endpoint = Endpoint::start(&story.plane.authority, reply(Arc::clone(&cases), Arc::clone(&answers))).unwrap();
-    let mut object = Registration { namespaces: json!({}), ..Registration::of(&story.name, &story.name) }.object(&endpoint.url("/mutate"), &story.plane.authority.pem);
+    let mut object = Registration { namespaces: json!({}), ..Registration::of(&story.name, &story.name) }
+        .object(&endpoint.url("/mutate"), &story.plane.authority.pem);
     // No other Pod of this control plane is any business of this story.
-    object["webhooks"][0]["matchConditions"] = json!([{"name": "a-case", "expression": "has(request.options.fieldManager) && request.options.fieldManager.startsWith('case-')"}]);
+    object["webhooks"][0]["matchConditions"] =
+        json!([{"name": "a-case", "expression": "has(request.options.fieldManager) && request.options.fieldManager.startsWith('case-')"}]);
     let _registered = Registered::make(story.api.clone(), &object);
     furnish(story, &cases);
     let pods = |case: &Case, manager: &str| format!("/api/v1/namespaces/{}/pods?dryRun=All&fieldManager={manager}", case.namespace);
@@ -80,7 +82,14 @@ fn every_case(story: &Story) {
 }
 
 /// What came back, against the case's own word and sent again.
-fn finished(story: &Story, case: &Case, pods: &dyn Fn(&Case, &str) -> String, manager: &str, got: &Value, answers: &Answers) -> Vec<String> {
+fn finished(
+    story: &Story,
+    case: &Case,
+    pods: &dyn Fn(&Case, &str) -> String,
+    manager: &str,
+    got: &Value,
+    answers: &Answers,
+) -> Vec<String> {
     let mut problems = Vec::new();
     // The case's result, sent as it is past the engine, is defaulted alike.
     let expected = story.api.post_text(&pods(case, "without"), &case::json_of(&case.expected_pod()));
@@ -129,7 +138,9 @@ fn sorted(pod: &Value) -> Value {
 
 fn reply(cases: Arc<Vec<Case>>, answers: Arc<Answers>) -> Arc<Reply> {
     Arc::new(move |_, body| {
-        let manager = serde_json::from_str::<Value>(body).ok().and_then(|review| review["request"]["options"]["fieldManager"].as_str().map(str::to_owned));
+        let manager = serde_json::from_str::<Value>(body)
+            .ok()
+            .and_then(|review| review["request"]["options"]["fieldManager"].as_str().map(str::to_owned));
         let name = manager.as_deref().and_then(|manager| manager.strip_prefix("case-")).unwrap_or_default();
         let Some(case) = cases.iter().find(|case| case.name == name) else { return format!("no case {name}") };
         let exempt: Vec<String> = ["kube-system", "kube-public", "kube-node-lease", "podgraft"].map(str::to_owned).to_vec();
@@ -155,13 +166,22 @@ fn furnish(story: &Story, cases: &[Case]) {
         story.plane.namespace(&case.namespace, &json!({})).unwrap();
         let text = format!("{} {} {}", case::json_of(&case.pod), case::json_of(&case.expected_pod()), case.expect);
         for name in named(&text, "serviceAccountName").chain(named(&text, "serviceAccount")) {
-            make(&format!("/api/v1/namespaces/{}/serviceaccounts", case.namespace), json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}));
+            make(
+                &format!("/api/v1/namespaces/{}/serviceaccounts", case.namespace),
+                json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}),
+            );
         }
         for name in named(&text, "priorityClassName").filter(|name| !name.starts_with("system-")) {
-            make("/apis/scheduling.k8s.io/v1/priorityclasses", json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 1000}));
+            make(
+                "/apis/scheduling.k8s.io/v1/priorityclasses",
+                json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 1000}),
+            );
         }
         for name in named(&text, "runtimeClassName") {
-            make("/apis/node.k8s.io/v1/runtimeclasses", json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": "runc"}));
+            make(
+                "/apis/node.k8s.io/v1/runtimeclasses",
+                json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": "runc"}),
+            );
         }
     }
 }

@@ -41,12 +41,21 @@ spec:
 /// Workloads of every kind. Their templates differ in the label `kind` alone.
 const WORKLOADS: &[(&str, &str)] = &[
     ("deployment", "{apiVersion: apps/v1, kind: Deployment, metadata: {name: deployment}, spec: {selector: SELECTOR, template: TEMPLATE}}"),
-    ("statefulset", "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: statefulset}, spec: {serviceName: web, selector: SELECTOR, template: TEMPLATE}}"),
+    (
+        "statefulset",
+        "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: statefulset}, spec: {serviceName: web, selector: SELECTOR, template: TEMPLATE}}",
+    ),
     ("daemonset", "{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: daemonset}, spec: {selector: SELECTOR, template: TEMPLATE}}"),
     ("replicaset", "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: replicaset}, spec: {selector: SELECTOR, template: TEMPLATE}}"),
-    ("controller", "{apiVersion: v1, kind: ReplicationController, metadata: {name: controller}, spec: {selector: LABELS, template: TEMPLATE}}"),
+    (
+        "controller",
+        "{apiVersion: v1, kind: ReplicationController, metadata: {name: controller}, spec: {selector: LABELS, template: TEMPLATE}}",
+    ),
     ("job", "{apiVersion: batch/v1, kind: Job, metadata: {name: job}, spec: {template: JOBTEMPLATE}}"),
-    ("cronjob", "{apiVersion: batch/v1, kind: CronJob, metadata: {name: cronjob}, spec: {schedule: '0 0 1 1 *', jobTemplate: {spec: {template: JOBTEMPLATE}}}}"),
+    (
+        "cronjob",
+        "{apiVersion: batch/v1, kind: CronJob, metadata: {name: cronjob}, spec: {schedule: '0 0 1 1 *', jobTemplate: {spec: {template: JOBTEMPLATE}}}}",
+    ),
 ];
 
 fn manifest(kind: &str, shape: &str) -> String {
@@ -78,8 +87,13 @@ fn without_logs(pod: &Value) -> Value {
     assert_eq!(record.as_str().map(str::len), Some(12), "the record has the hash");
     let shipper = compare::take_entry(&mut pod, "/spec/initContainers", "name", "shipper");
     assert_eq!((&shipper["image"], &shipper["restartPolicy"]), (&json!("registry.example/shipper:1"), &json!("Always")));
-    let mounts: Vec<&str> = shipper["volumeMounts"].as_array().into_iter().flatten().filter_map(|mount| mount["mountPath"].as_str()).collect();
-    assert_eq!(mounts, ["/logs", "/var/run/secrets/kubernetes.io/serviceaccount"], "the sidecar's mounts, and the token that the API server adds");
+    let mounts: Vec<&str> =
+        shipper["volumeMounts"].as_array().into_iter().flatten().filter_map(|mount| mount["mountPath"].as_str()).collect();
+    assert_eq!(
+        mounts,
+        ["/logs", "/var/run/secrets/kubernetes.io/serviceaccount"],
+        "the sidecar's mounts, and the token that the API server adds"
+    );
     compare::take_entry(&mut pod, "/spec/volumes", "name", "logs");
     for container in [compare::containers(&pod, "initContainers"), compare::containers(&pod, "containers")].concat() {
         assert_eq!(compare::take_entry(&mut pod, &format!("{container}/env"), "name", "LOG_DIR")["value"], "/var/log/app");
@@ -244,10 +258,15 @@ spec: {selector: {}, env: [{name: EVERYWHERE, value: '1'}], template: {metadata:
     });
 
     // A Pod that was there before the preset: what happens to it later changes nothing.
-    let before = story.create(&story.name, &pod(&json!({"name": "old", "annotations": {"podpreset.admission.kubernetes.io/exclude": "true"}})));
+    let before =
+        story.create(&story.name, &pod(&json!({"name": "old", "annotations": {"podpreset.admission.kubernetes.io/exclude": "true"}})));
     assert_eq!(variables(&before), ["PORT"]);
     let others = skipped("NotPodCreate");
-    let freed = story.api.patch(&format!("{path}/old"), "merge", &json!({"metadata": {"annotations": {"podpreset.admission.kubernetes.io/exclude": null}}}));
+    let freed = story.api.patch(
+        &format!("{path}/old"),
+        "merge",
+        &json!({"metadata": {"annotations": {"podpreset.admission.kubernetes.io/exclude": null}}}),
+    );
     let freed = freed.object("an update");
     assert!(freed["metadata"].get("labels").is_none(), "an update");
     let debug = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "registry.example/debug:1"}]}});

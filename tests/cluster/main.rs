@@ -32,12 +32,8 @@ use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 type Tell = fn(&Story);
 
 /// All stories, by module.
-const STORIES: &[(&str, &[(&str, Tell)])] = &[
-    ("every_kind", every_kind::STORIES),
-    ("reinvocation", reinvocation::STORIES),
-    ("words", words::STORIES),
-    ("corpus", corpus::STORIES),
-];
+const STORIES: &[(&str, &[(&str, Tell)])] =
+    &[("every_kind", every_kind::STORIES), ("reinvocation", reinvocation::STORIES), ("words", words::STORIES), ("corpus", corpus::STORIES)];
 
 fn main() -> ExitCode {
     let first = std::env::args().nth(1).unwrap_or_default();

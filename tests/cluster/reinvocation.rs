@@ -51,7 +51,9 @@ fn mesh(pod: &Value) -> Value {
         for (index, container) in spec[list].as_array().into_iter().flatten().enumerate() {
             let image = container["image"].as_str().unwrap_or_default();
             if !image.starts_with("mirror.example/") {
-                operations.push(json!({"op": "replace", "path": format!("/spec/{list}/{index}/image"), "value": format!("mirror.example/{image}")}));
+                operations.push(
+                    json!({"op": "replace", "path": format!("/spec/{list}/{index}/image"), "value": format!("mirror.example/{image}")}),
+                );
             }
         }
     }
@@ -68,8 +70,7 @@ fn mesh(pod: &Value) -> Value {
 /// The other webhook, registered; the value holds it.
 fn other(story: &Story, policy: &'static str) -> (Registered, Endpoint) {
     let endpoint = Endpoint::start(&story.plane.authority, endpoint::patching(mesh)).unwrap();
-    let registration =
-        Registration { reinvocation_policy: policy, ..Registration::of(&format!("{}-m-other", story.name), &story.name) };
+    let registration = Registration { reinvocation_policy: policy, ..Registration::of(&format!("{}-m-other", story.name), &story.name) };
     (Registered::make(story.api.clone(), &registration.object(&endpoint.url("/mesh"), &story.plane.authority.pem)), endpoint)
 }
 

@@ -51,7 +51,8 @@ fn stand() -> Result<(), Trouble> {
 fn kubectl_for_people(plane: &Plane) -> Result<String, Trouble> {
     let folder = plane.folder.join("bin");
     let file = folder.join("kubectl");
-    let words: Vec<String> = plane.kubectl(User::Admin, "default").command.iter().map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let words: Vec<String> =
+        plane.kubectl(User::Admin, "default").command.iter().map(|word| format!("'{}'", word.to_string_lossy())).collect();
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(&folder)?;
         fs::write(&file, format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" ")))?;

@@ -61,10 +61,16 @@ fn notes(story: &Story, name: &str) -> Value {
     let prefix = format!("{}.podgraft.dev/", story.name);
     let event = wait::until("the audit event", || {
         let events = story.plane.audit(&story.name);
-        events.into_iter().find(|event| event["objectRef"]["name"] == name || event["requestObject"]["metadata"]["name"] == name).ok_or("none")
+        events
+            .into_iter()
+            .find(|event| event["objectRef"]["name"] == name || event["requestObject"]["metadata"]["name"] == name)
+            .ok_or("none")
     });
     let annotations = event["annotations"].as_object().into_iter().flatten();
-    annotations.filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone()))).collect::<serde_json::Map<_, _>>().into()
+    annotations
+        .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn silent(what: &str, text: &str) {
@@ -117,7 +123,8 @@ fn refused_workload(story: &Story) {
     kubectl.run_with(&["create", "-f", "-"], &deployment.to_string()).fine();
     let reason = format!("PodPreset {}/clash-reject requires /spec/containers/app/env/PASSWORD", story.name);
     let event = wait::until("the event of the ReplicaSet", || {
-        let events = kubectl.run(&["get", "events", "--field-selector=reason=FailedCreate,involvedObject.kind=ReplicaSet", "-o", "json"]).json();
+        let events =
+            kubectl.run(&["get", "events", "--field-selector=reason=FailedCreate,involvedObject.kind=ReplicaSet", "-o", "json"]).json();
         events["items"][0]["message"].as_str().map(str::to_owned).ok_or("none")
     });
     assert!(event.contains(&reason), "{event}");
@@ -145,7 +152,10 @@ fn many(story: &Story) {
     let warnings = said.warnings();
     assert_eq!(warnings.len(), 8, "{warnings:?}");
     for (number, warning) in warnings.iter().take(7).enumerate() {
-        assert_eq!(*warning, format!("podpreset-preset-{number:02} conflicts with the Pod at /spec/containers/app/env/PASSWORD: kept (KeepPod)"));
+        assert_eq!(
+            *warning,
+            format!("podpreset-preset-{number:02} conflicts with the Pod at /spec/containers/app/env/PASSWORD: kept (KeepPod)")
+        );
     }
     assert_eq!(warnings[7], "and 5 more; `podgraft explain` shows all");
     let conflicts = notes(story, "many")["conflicts"].as_str().unwrap().to_owned();

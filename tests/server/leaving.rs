@@ -59,7 +59,8 @@ fn what_is_being_answered_is_answered() {
 #[test]
 fn it_drains_no_longer_than_it_may() {
     let presets = presets();
-    let mut server = Process::start(&["--presets", presets.text(), "--shutdown-delay", "0s", "--drain-timeout", "500ms", "--body-timeout", "1h"]);
+    let mut server =
+        Process::start(&["--presets", presets.text(), "--shutdown-delay", "0s", "--drain-timeout", "500ms", "--body-timeout", "1h"]);
     let mut client = server.connect();
     let all = request("/mutate", review("never").as_bytes());
     client.send(&all[..all.len() - 1]).unwrap();

@@ -41,7 +41,8 @@ impl Watched {
     }
 
     fn states(&self) -> [f64; 3] {
-        ["active", "refused", "stale"].map(|state| self.server.metric(&format!("podgraft_presets{{store=\"directory\",state=\"{state}\"}}")))
+        ["active", "refused", "stale"]
+            .map(|state| self.server.metric(&format!("podgraft_presets{{store=\"directory\",state=\"{state}\"}}")))
     }
 
     fn reloads(&self, result: &str) -> f64 {
@@ -232,7 +233,8 @@ fn ten_thousand_presets() {
     folder.write("one.yaml", labelling("one", "1"));
     let server = Process::start(&["--presets", folder.text()]);
     assert_eq!(server.metric("podgraft_presets{store=\"directory\",state=\"active\"}"), 10_001.0);
-    let ask = |client: &mut Client, app: &str| client.review(&review("many").replace(r#""app":"web""#, &format!(r#""app":"{app}""#))).json();
+    let ask =
+        |client: &mut Client, app: &str| client.review(&review("many").replace(r#""app":"web""#, &format!(r#""app":"{app}""#))).json();
     let mut client = server.connect();
     let presets = ask(&mut client, "app-9999")["response"]["auditAnnotations"]["presets"].as_str().unwrap().to_owned();
     assert!(presets.starts_with("clusterpodpreset-one=") && presets.contains(",podpreset-p9999="), "{presets}");

@@ -78,7 +78,9 @@ fn a_review_nested_deeper_than_127_is_bad() {
     let answer = client.review(&nested(128));
     answer.assert_error(400);
     assert!(answer.json()["at"].as_str().unwrap().starts_with("byte "), "{answer:?}");
-    let elsewhere = |depth: usize| review("deep").replacen(r#""uid""#, &format!(r#""options":{}{},"uid""#, "[".repeat(depth - 2), "]".repeat(depth - 2)), 1);
+    let elsewhere = |depth: usize| {
+        review("deep").replacen(r#""uid""#, &format!(r#""options":{}{},"uid""#, "[".repeat(depth - 2), "]".repeat(depth - 2)), 1)
+    };
     assert_eq!(client.review(&elsewhere(127)).status, 200, "of the whole review");
     client.review(&elsewhere(128)).assert_error(400);
     client.review(&"[".repeat(1 << 20)).assert_error(400);
@@ -266,11 +268,14 @@ fn the_admin_port_has_three_pages_and_nothing_else() {
 #[test]
 fn every_metric_of_a_review_moves() {
     let presets = Folder::holding("label.yaml", &labelling("here", "yes"));
-    let policy = |name: &str, policy: &str| labelling(name, "yes").replace("selector: {}", &format!("selector: {{matchLabels: {{{name}: ask}}}}\n  conflictPolicy: {policy}"));
+    let policy = |name: &str, policy: &str| {
+        labelling(name, "yes").replace("selector: {}", &format!("selector: {{matchLabels: {{{name}: ask}}}}\n  conflictPolicy: {policy}"))
+    };
     presets.write("reject.yaml", &policy("refuse", "Reject"));
     presets.write("keep.yaml", &policy("keep", "KeepPod"));
     presets.write("shadow.yaml", &labelling("shadow", "yes").replace("spec:", "spec:\n  mode: Shadow"));
-    let namespaced = labelling("near", "yes").replace("ClusterPodPreset", "PodPreset").replace("{name: near}", "{name: near, namespace: shop}");
+    let namespaced =
+        labelling("near", "yes").replace("ClusterPodPreset", "PodPreset").replace("{name: near}", "{name: near, namespace: shop}");
     presets.write("namespaced.yaml", &namespaced);
     let server = Process::start(&["--presets", presets.text()]);
     let mut client = server.connect();

@@ -36,9 +36,29 @@ fn every_flag_is_also_a_variable() {
         names.push(name.to_owned());
     }
     let wanted = [
-        "presets", "default-namespace", "namespace", "exempt-namespaces", "kube", "listen", "admin", "http2", "certs", "tls-cert", "tls-key",
-        "max-body", "max-reviews", "max-connections", "handshake-timeout", "header-timeout", "body-timeout", "idle-timeout", "review-timeout",
-        "shutdown-delay", "drain-timeout", "log-format", "log-level",
+        "presets",
+        "default-namespace",
+        "namespace",
+        "exempt-namespaces",
+        "kube",
+        "listen",
+        "admin",
+        "http2",
+        "certs",
+        "tls-cert",
+        "tls-key",
+        "max-body",
+        "max-reviews",
+        "max-connections",
+        "handshake-timeout",
+        "header-timeout",
+        "body-timeout",
+        "idle-timeout",
+        "review-timeout",
+        "shutdown-delay",
+        "drain-timeout",
+        "log-format",
+        "log-level",
     ];
     for flag in wanted {
         assert!(names.iter().any(|name| name == flag), "no --{flag} in {names:?}");
@@ -125,7 +145,8 @@ fn an_empty_directory_is_fine() {
 #[test]
 fn in_a_cluster_it_says_that_it_does_not_ask_it_yet() {
     let presets = Folder::holding("a.yaml", &labelling("a", "1"));
-    let warning = "this build reads presets from the directories of --presets only, not yet from the cluster; --kube off says that this is meant";
+    let warning =
+        "this build reads presets from the directories of --presets only, not yet from the cluster; --kube off says that this is meant";
     for (kube, says) in [("auto", true), ("off", false)] {
         let mut program = command();
         program.args(["serve", "--presets", presets.text(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"]);

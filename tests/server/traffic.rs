@@ -11,7 +11,12 @@ use crate::process::{Served, eventually};
 const SWAPS: usize = 20;
 
 /// Asks until told to stop, half of the threads on one connection, the others on a new one each time.
-fn traffic(server: &Served, failures: &Failures, during: impl FnOnce(&AtomicUsize), look: impl Fn(&Client, Vec<String>) -> Result<(), String> + Sync) {
+fn traffic(
+    server: &Served,
+    failures: &Failures,
+    during: impl FnOnce(&AtomicUsize),
+    look: impl Fn(&Client, Vec<String>) -> Result<(), String> + Sync,
+) {
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let ask = |client: &mut Client| -> Result<(), String> {
         let answer = client.post("/mutate?timeout=10s", &review("traffic")).map_err(|error| error.to_string())?;

@@ -89,7 +89,10 @@ pub fn labelling(name: &str, value: &str) -> String {
 
 /// A review of a Pod with one container.
 pub fn review(uid: &str) -> String {
-    review_of(uid, r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","labels":{"app":"web"}},"spec":{"containers":[{"name":"app","image":"nginx"}]}}"#)
+    review_of(
+        uid,
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","labels":{"app":"web"}},"spec":{"containers":[{"name":"app","image":"nginx"}]}}"#,
+    )
 }
 
 /// A review of this Pod.
@@ -127,12 +130,11 @@ pub fn labels_added(answer: &serde_json::Value) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();
     for operation in patch(answer).as_array().unwrap() {
         match operation["path"].as_str().unwrap() {
-            "/metadata/labels" => labels.extend(
-                operation["value"].as_object().unwrap().iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap())),
-            ),
-            path => labels.extend(
-                path.strip_prefix("/metadata/labels/").map(|name| format!("{name}={}", operation["value"].as_str().unwrap())),
-            ),
+            "/metadata/labels" => labels
+                .extend(operation["value"].as_object().unwrap().iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap()))),
+            path => {
+                labels.extend(path.strip_prefix("/metadata/labels/").map(|name| format!("{name}={}", operation["value"].as_str().unwrap())))
+            }
         }
     }
     labels.sort();

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
+use ureq::Body;
 use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::Body;
 
 /// One user's view of the API.
 #[derive(Clone)]
@@ -47,7 +47,8 @@ impl Api {
     pub fn new(base: &str, token: &str, authority: &str) -> Api {
         let root = Certificate::from_pem(authority.as_bytes()).unwrap();
         let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[root])).build();
-        let config = Agent::config_builder().tls_config(tls).http_status_as_error(false).timeout_global(Some(Duration::from_secs(60))).build();
+        let config =
+            Agent::config_builder().tls_config(tls).http_status_as_error(false).timeout_global(Some(Duration::from_secs(60))).build();
         Api { agent: config.into(), base: base.to_owned(), token: token.to_owned() }
     }
 

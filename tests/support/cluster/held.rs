@@ -13,8 +13,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::wait;
 use super::Trouble;
+use super::wait;
 
 /// Becomes the program, having told the watcher; `$0` is the log.
 const BECOME: &str = r#"echo "hold $$"; exec "$@" >>"$0" 2>&1 </dev/null"#;

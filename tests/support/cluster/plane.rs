@@ -98,35 +98,45 @@ impl Plane {
 
         let [client, peer, port] = free_ports().map_err(trouble)?;
         let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
-        let mut etcd = start(&parts, "etcd", &log("etcd"), &[
-            ("data-dir", at("etcd")),
-            ("listen-client-urls", client.clone()),
-            ("advertise-client-urls", client.clone()),
-            ("listen-peer-urls", peer.clone()),
-            ("initial-advertise-peer-urls", peer.clone()),
-            ("initial-cluster", format!("default={peer}")),
-            ("unsafe-no-fsync", "true".to_owned()),
-            ("log-level", "warn".to_owned()),
-        ])?;
-        let mut apiserver = start(&parts, "kube-apiserver", &log("kube-apiserver"), &[
-            ("etcd-servers", client),
-            ("bind-address", "127.0.0.1".to_owned()),
-            ("advertise-address", "127.0.0.1".to_owned()),
-            ("secure-port", port.to_string()),
-            ("endpoint-reconciler-type", "none".to_owned()),
-            ("cert-dir", at("certs")),
-            ("tls-cert-file", at("server.crt")),
-            ("tls-private-key-file", at("server.key")),
-            ("service-account-key-file", at("accounts.pub")),
-            ("service-account-signing-key-file", at("accounts.key")),
-            ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
-            ("service-cluster-ip-range", SERVICES.to_owned()),
-            ("authorization-mode", "RBAC".to_owned()),
-            ("token-auth-file", at("tokens.csv")),
-            ("allow-privileged", "true".to_owned()),
-            ("audit-policy-file", at("audit.yaml")),
-            ("audit-log-path", log("audit").display().to_string()),
-        ])?;
+        let mut etcd = start(
+            &parts,
+            "etcd",
+            &log("etcd"),
+            &[
+                ("data-dir", at("etcd")),
+                ("listen-client-urls", client.clone()),
+                ("advertise-client-urls", client.clone()),
+                ("listen-peer-urls", peer.clone()),
+                ("initial-advertise-peer-urls", peer.clone()),
+                ("initial-cluster", format!("default={peer}")),
+                ("unsafe-no-fsync", "true".to_owned()),
+                ("log-level", "warn".to_owned()),
+            ],
+        )?;
+        let mut apiserver = start(
+            &parts,
+            "kube-apiserver",
+            &log("kube-apiserver"),
+            &[
+                ("etcd-servers", client),
+                ("bind-address", "127.0.0.1".to_owned()),
+                ("advertise-address", "127.0.0.1".to_owned()),
+                ("secure-port", port.to_string()),
+                ("endpoint-reconciler-type", "none".to_owned()),
+                ("cert-dir", at("certs")),
+                ("tls-cert-file", at("server.crt")),
+                ("tls-private-key-file", at("server.key")),
+                ("service-account-key-file", at("accounts.pub")),
+                ("service-account-signing-key-file", at("accounts.key")),
+                ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
+                ("service-cluster-ip-range", SERVICES.to_owned()),
+                ("authorization-mode", "RBAC".to_owned()),
+                ("token-auth-file", at("tokens.csv")),
+                ("allow-privileged", "true".to_owned()),
+                ("audit-policy-file", at("audit.yaml")),
+                ("audit-log-path", log("audit").display().to_string()),
+            ],
+        )?;
         let base = format!("https://127.0.0.1:{port}");
         let api = Api::new(&base, &tokens[&User::Admin], &authority.pem);
         apiserver.until(&format!("kube-apiserver {version} to be ready"), || {
@@ -141,14 +151,19 @@ impl Plane {
             fs::write(folder.join("data").join(format!("{name}.kubeconfig")), text).map_err(trouble)?;
         }
         write("controllers.kubeconfig", &kubeconfig(&base, &at("ca.crt"), "controllers", &controllers))?;
-        let controllers = start(&parts, "kube-controller-manager", &log("kube-controller-manager"), &[
-            ("kubeconfig", at("controllers.kubeconfig")),
-            ("service-account-private-key-file", at("accounts.key")),
-            ("root-ca-file", at("ca.crt")),
-            ("use-service-account-credentials", "true".to_owned()),
-            ("secure-port", "0".to_owned()),
-            ("leader-elect", "false".to_owned()),
-        ])?;
+        let controllers = start(
+            &parts,
+            "kube-controller-manager",
+            &log("kube-controller-manager"),
+            &[
+                ("kubeconfig", at("controllers.kubeconfig")),
+                ("service-account-private-key-file", at("accounts.key")),
+                ("root-ca-file", at("ca.crt")),
+                ("use-service-account-credentials", "true".to_owned()),
+                ("secure-port", "0".to_owned()),
+                ("leader-elect", "false".to_owned()),
+            ],
+        )?;
         let plane = Plane {
             version: version.to_owned(),
             folder,

@@ -44,7 +44,8 @@ impl Registration {
     /// The object.
     pub fn object(&self, url: &str, authority: &str) -> Value {
         use base64::Engine;
-        let (operations, resources) = if self.creations_only { (json!(["CREATE"]), json!(["pods"])) } else { (json!(["*"]), json!(["pods", "pods/*"])) };
+        let (operations, resources) =
+            if self.creations_only { (json!(["CREATE"]), json!(["pods"])) } else { (json!(["*"]), json!(["pods", "pods/*"])) };
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
@@ -109,7 +110,9 @@ impl Serving {
         }
         let log = plane.folder.join("logs").join(format!("{name}.log"));
         let mut command: Vec<OsString> = vec![env!("CARGO_BIN_EXE_podgraft").into(), "serve".into()];
-        command.extend(["--kube=off", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--log-format=json", "--shutdown-delay=0s"].map(Into::into));
+        command.extend(
+            ["--kube=off", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--log-format=json", "--shutdown-delay=0s"].map(Into::into),
+        );
         for (flag, file) in [("--presets", "presets"), ("--tls-cert", "tls.crt"), ("--tls-key", "tls.key")] {
             command.extend([flag.into(), folder.join(file).into()]);
         }
@@ -154,7 +157,8 @@ pub fn probe(api: &Api, namespace: &str) -> Result<Value, String> {
 
 /// Sums the samples of a metric.
 pub fn sum(text: &str, name: &str, labels: &str) -> f64 {
-    let samples = text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(labels));
+    let samples =
+        text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(labels));
     samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
