@@ -92,6 +92,8 @@ pub struct Document {
     pub origin: Origin,
     /// What it is.
     pub reading: Reading,
+    /// Line and column of its name; of the document itself where it states none.
+    pub named: (usize, usize),
     /// What is wrong with it, in the order of the text.
     pub problems: Vec<Problem>,
 }
@@ -142,7 +144,7 @@ fn read_part(source: &str, part: &Part<'_>, defaults: &header::Defaults<'_>, doc
     for marked in &parsed.documents {
         if marked.is_empty() {
             let line = if marked.tree.is_empty() { part.line } else { marked.mark(NodeId::ROOT).line as usize };
-            documents.push(Document { origin: origin(source, line), reading: Reading::Ignored, problems: Vec::new() });
+            documents.push(Document { origin: origin(source, line), reading: Reading::Ignored, named: (line, 1), problems: Vec::new() });
         } else {
             read_root(source, marked, defaults, documents);
         }
@@ -220,19 +222,22 @@ pub fn refuse_twins(documents: &mut [Document]) {
             document.problems.push(Problem {
                 severity: Severity::Error,
                 source: origin.source.clone(),
-                line: origin.line,
-                column: 1,
+                line: document.named.0,
+                column: document.named.1,
                 path: "metadata.name".to_owned(),
                 text,
             });
+            document.problems.sort_by_key(|problem| (problem.line, problem.column));
             document.reading = Reading::Refused { key: Some(key.clone()) };
         }
     }
 }
 
 fn unreadable(source: &str, faults: &[Fault]) -> Document {
+    let mut faults: Vec<&Fault> = faults.iter().collect();
+    faults.sort_by_key(|fault| fault.mark);
     let line = faults.first().map_or(1, |fault| fault.mark.line as usize);
-    let problems = faults.iter().map(|fault| Problem {
+    let problems = faults.into_iter().map(|fault| Problem {
         severity: Severity::Error,
         source: source.to_owned(),
         line: fault.mark.line as usize,
@@ -240,7 +245,7 @@ fn unreadable(source: &str, faults: &[Fault]) -> Document {
         path: String::new(),
         text: fault.text.clone(),
     });
-    Document { origin: origin(source, line), problems: problems.collect(), reading: Reading::Refused { key: None } }
+    Document { origin: origin(source, line), named: (line, 1), problems: problems.collect(), reading: Reading::Refused { key: None } }
 }
 
 fn too_large(bytes: usize) -> String {

@@ -185,8 +185,14 @@ fn name(report: &mut Report<'_>, root: NodeId, metadata: Option<NodeId>, kind: &
         },
     };
     let longest = if kind == CLUSTER_POD_PRESET { 46 } else { 53 };
-    if let Some(wrong) = dns_subdomain(name) {
-        report.error(at, if name.is_empty() { "must not be empty" } else { wrong });
+    if name.is_empty() {
+        report.error(at, "must not be empty");
+    } else if dns_subdomain(name).is_some() {
+        let text = format!(
+            "must be at most {longest} lower case letters, digits, hyphens and dots, and each part between dots must start and end with a letter \
+             or digit"
+        );
+        report.error(at, text);
     } else if name.len() > longest {
         let text = format!("must be at most {longest} characters, as it becomes part of the key of an annotation, and has {}", name.len());
         report.error(at, text);

@@ -55,9 +55,20 @@ impl<'d> Report<'d> {
 
     /// The document with all that was found, in the order of the text.
     pub(super) fn document(mut self, root: NodeId, reading: Reading) -> Document {
-        self.problems.sort_by_key(|problem| (problem.line, problem.column));
+        self.problems.sort_by_key(|problem| (problem.line, problem.column, problem.severity));
         self.problems.dedup();
-        Document { origin: origin(self.source, self.marked.mark(root).line as usize), reading, problems: self.problems }
+        // What is refused needs no warning beside that.
+        self.problems.dedup_by(|later, earlier| {
+            later.severity > earlier.severity && (later.line, later.column, &later.path) == (earlier.line, earlier.column, &earlier.path)
+        });
+        let start = self.marked.mark(root);
+        let name = self.tree.at(root, &["metadata", "name"]).map_or(start, |name| self.marked.mark(name));
+        Document {
+            origin: origin(self.source, start.line as usize),
+            named: (name.line as usize, name.column as usize),
+            reading,
+            problems: self.problems,
+        }
     }
 
     /// `spec.env[0].value`

@@ -7,7 +7,7 @@ mod pod;
 mod references;
 mod resources;
 mod scheduling;
-mod security;
+pub(super) mod security;
 pub(super) mod tables;
 pub(super) mod volumes;
 

@@ -73,11 +73,14 @@ pub(super) fn check(report: &mut Report<'_>, selector: NodeId) {
         if let Some(key) = tree.get(entry, "key") {
             check_text(report, key, qualified);
         }
-        let count = tree.present(entry, "values").map_or(0, |values| tree.count(values));
+        // Values that are no list were refused for that.
+        let values = tree.present(entry, "values");
+        let count = values.filter(|values| tree.view(*values) == View::List).map(|values| tree.count(values));
+        let count = if values.is_none() { Some(0) } else { count };
         if let Some(node) = tree.get(entry, "operator") {
             match tree.str(node) {
-                Some("In" | "NotIn") if count == 0 => report.missing(entry, "values", "In and NotIn need at least one value"),
-                Some("Exists" | "DoesNotExist") if count > 0 => {
+                Some("In" | "NotIn") if count == Some(0) => report.missing(entry, "values", "In and NotIn need at least one value"),
+                Some("Exists" | "DoesNotExist") if count.is_some_and(|count| count > 0) => {
                     report.error(tree.get(entry, "values").unwrap_or(entry), "Exists and DoesNotExist take no values: remove them");
                 }
                 Some(operator) if !OPERATORS.contains(&operator) => report.error(node, none_of(operator, &OPERATORS)),

@@ -135,7 +135,9 @@ pub(super) fn field(report: &mut Report<'_>, of: &'static Type, field: &'static 
     match tree.view(node) {
         View::String("") if field.zero == Zero::Refused && field.kind == Kind::String => report.error(node, "must not be empty"),
         View::String(text) if field.kind == Kind::String => self::text(report, of, field, node, text),
-        View::Int(number) => tables::in_range(report, of.name, field.name, node, number),
+        View::Int(number) if field.kind != Kind::Int32 || i32::try_from(number).is_ok() => {
+            tables::in_range(report, of.name, field.name, node, number);
+        }
         View::List => {
             let mut entries = tree.children(node).peekable();
             if entries.peek().is_none() && below == Whole::Yes && tables::not_empty(of.name, field) {

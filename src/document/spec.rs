@@ -4,6 +4,8 @@ use super::fields::{self, boolean, kind_of, object, only, text_of, texts, unknow
 use super::header::Header;
 use super::names::{dns_label, glob};
 use super::report::Report;
+use super::rules::lists::list_at;
+use super::rules::security;
 use super::rules::volumes::annotation_map;
 use super::shape::{self, Whole};
 use super::{hash, selector, whole};
@@ -71,7 +73,8 @@ pub(super) fn read(report: &mut Report<'_>, root: NodeId, header: &Header) -> Op
         priority: priority(report, spec),
         mode: word(report, spec, "mode", &[("Enforce", Mode::Enforce), ("Shadow", Mode::Shadow)]),
         conflict_policy,
-        opt_out_denied: opt_out == OptOut::Denied,
+        // A PodPreset that states it was refused already.
+        opt_out_denied: opt_out == OptOut::Denied && header.is_cluster(),
         selector,
         namespace_selector,
         targets: targets(report, spec),
@@ -143,9 +146,7 @@ fn targets(report: &mut Report<'_>, spec: NodeId) -> Targets {
     }
     only(report, node, &["include", "exclude", "initContainers", "added"]);
     let include = globs(report, node, "include");
-    if include.as_ref().is_some_and(Vec::is_empty)
-        && let Some(list) = report.tree.get(node, "include")
-    {
+    if let Some(list) = list_at(report.tree, node, "include").filter(|list| report.tree.count(*list) == 0) {
         report.warn(list, "is empty: env, envFrom and volumeMounts reach no container");
     }
     targets.include = include.unwrap_or(targets.include);
@@ -204,6 +205,8 @@ fn place(report: &mut Report<'_>, placement: NodeId, field: &str) -> Place {
             report.error_at_key(after, "may not be there beside `before`: remove one");
             return Place::Last;
         }
+        // Members that are not known were named already.
+        (None, None) if tree.count(node) > 0 => return Place::Last,
         (None, None) => {
             report.error(node, "must have `before` or `after`, with the name of a container");
             return Place::Last;
@@ -257,6 +260,7 @@ fn pod_shaped(report: &mut Report<'_>, spec: NodeId) {
     if !object(report, template) {
         return;
     }
+    security::app_armor_annotations(report, template);
     for member in tree.children(template).filter(|member| tree.view(*member) != View::Null) {
         match tree.key(member) {
             "metadata" => template_metadata(report, member),

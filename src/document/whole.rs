@@ -52,7 +52,8 @@ pub(super) fn check(report: &mut Report<'_>, spec: NodeId, preset: &PresetSpec) 
 
 /// Whether a preset adds anything at all.
 fn says_something(tree: &Tree<'_>, spec: NodeId) -> bool {
-    let filled = |list: &str| list_at(tree, spec, list).is_some_and(|list| tree.count(list) > 0);
+    // What is no list was refused for that, and says something.
+    let filled = |list: &str| tree.present(spec, list).is_some_and(|list| tree.view(list) != View::List || tree.count(list) > 0);
     ["env", "envFrom", "volumeMounts", "volumes"].into_iter().any(filled)
         || tree.present(spec, "template").is_some_and(|template| says(tree, template))
 }

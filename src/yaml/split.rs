@@ -40,6 +40,12 @@ pub fn split(text: &str) -> Vec<Part<'_>> {
     }
     for part in &mut parts {
         part.text = part.text.trim_start_matches('\u{feff}');
+        // A file with a mark of its own after a line `---`: files that were put together.
+        let first = lines(part.text).next().unwrap_or("");
+        if first.trim_end() == "---" && part.text[first.len()..].starts_with('\u{feff}') {
+            part.text = part.text[first.len()..].trim_start_matches('\u{feff}');
+            part.line += 1;
+        }
     }
     parts
 }
@@ -94,6 +100,7 @@ mod tests {
             ("a: 1\n--- # comment\nb: 2", vec![("a: 1\n", 1), ("--- # comment\nb: 2", 2)]),
             ("--- {a: 1}\n--- {b: 2}\n", vec![("--- {a: 1}\n", 1), ("--- {b: 2}\n", 2)]),
             ("\u{feff}---\r\na: 1\r\n---\r\nb: 2\r\n", vec![("---\r\na: 1\r\n", 1), ("---\r\nb: 2\r\n", 3)]),
+            ("a: 1\n---\n\u{feff}b: 2\n", vec![("a: 1\n", 1), ("b: 2\n", 3)]),
             ("a: 1\r---\rb: 2", vec![("a: 1\r", 1), ("---\rb: 2", 2)]),
             ("a: |\n  text\n---\nb: 2", vec![("a: |\n  text\n", 1), ("---\nb: 2", 3)]),
             ("a: |\n  ---\n  ...\n", vec![("a: |\n  ---\n  ...\n", 1)]),

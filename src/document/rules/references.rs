@@ -52,6 +52,8 @@ pub(super) fn field(report: &mut Report<'_>, node: NodeId) {
         }
     } else if path.contains("[\"") || (path.contains('[') && !path.ends_with("']")) {
         report.error(at, "must be written with single quotes: metadata.annotations['KEY']");
+    } else if matches!(path, "metadata.labels" | "metadata.annotations") && is_env(report, node) {
+        report.error(at, format!("a variable holds one of them: write {path}['KEY']"));
     } else if !fields.contains(&path) {
         let listed: Vec<&str> = fields.iter().copied().filter(|field| *field != "spec.host").collect();
         report.error(at, format!("{}; also metadata.labels['KEY'] and metadata.annotations['KEY']", none_of(path, &listed)));

@@ -52,6 +52,39 @@ pub(super) fn app_armor(report: &mut Report<'_>, node: NodeId) {
     }
 }
 
+/// The start of the annotations that gave containers their AppArmor profile before there was a field.
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// AppArmor profiles that a template gives a container twice, as an annotation and as a field: they must say the same.
+pub(in crate::document) fn app_armor_annotations(report: &mut Report<'_>, template: NodeId) {
+    let tree = report.tree;
+    let Some(annotations) = tree.at(template, &["metadata", "annotations"]) else { return };
+    let lists = ["initContainers", "containers"].into_iter().filter_map(|list| list_at(tree, tree.present(template, "spec")?, list));
+    let containers: Vec<NodeId> = lists.flat_map(|list| tree.children(list)).collect();
+    for annotation in tree.children(annotations) {
+        let Some(name) = tree.key(annotation).strip_prefix(APP_ARMOR) else { continue };
+        let (Some(text), Some(container)) =
+            (tree.str(annotation), containers.iter().find(|container| tree.get_str(**container, "name") == Some(name)))
+        else {
+            continue;
+        };
+        let stated = match text {
+            "runtime/default" => ("RuntimeDefault", None),
+            "unconfined" => ("Unconfined", None),
+            text => match text.strip_prefix("localhost/") {
+                Some(file) => ("Localhost", Some(file)),
+                None => continue,
+            },
+        };
+        let Some(profile) = tree.at(*container, &["securityContext", "appArmorProfile"]) else { continue };
+        let Some(kind) = tree.get_str(profile, "type") else { continue };
+        if stated != (kind, tree.get_str(profile, "localhostProfile").filter(|_| kind == "Localhost")) {
+            let at = report.path(profile);
+            report.error(annotation, format!("must say the same as {at}: remove the annotation, which only old clusters need"));
+        }
+    }
+}
+
 fn profile(report: &mut Report<'_>, node: NodeId) {
     let tree = report.tree;
     let file = tree.present(node, "localhostProfile");
