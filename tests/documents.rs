@@ -146,7 +146,7 @@ fn check_row(row: &Value, group: &Value, own: Option<&Value>) -> Option<String> 
     let errors = errors_of(&template);
     let refused = row.get("refused").is_some();
     assert!(refused || row["accepted"] == true, "{row}");
-    match (refused == !errors.is_empty(), own.get("differs").map(|reason| reason.as_str().unwrap_or(""))) {
+    match (refused != errors.is_empty(), own.get("differs").map(|reason| reason.as_str().unwrap_or(""))) {
         (true, None) => None,
         (false, Some(reason)) if !reason.is_empty() => None,
         (false, Some(_)) => Some("`differs` needs a reason".to_owned()),
