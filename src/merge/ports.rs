@@ -44,10 +44,13 @@ impl Run<'_, '_> {
         let source = self.source(who);
         for entry in source.children(entries) {
             let wanted = number(source, entry, "containerPort");
-            let there = self.last_with_key(container, "ports", |tree, there| {
+            let is_there = |tree: &Tree<'_>, there: NodeId| {
                 number(tree, there, "containerPort") == wanted && protocol(tree, there) == protocol(source, entry)
-            });
-            if let Some(there) = there.filter(|there| self.equal_entries(Kind::Struct(TypeId::CONTAINER_PORT), *there, who, entry)) {
+            };
+            let there = self.last_with_key(container, "ports", is_there);
+            // A container may state a port twice: whichever says the same is there.
+            let same = |there: NodeId| self.equal_entries(Kind::Struct(TypeId::CONTAINER_PORT), there, who, entry);
+            if let Some(there) = self.last_with_key(container, "ports", |tree, there| is_there(tree, there) && same(there)) {
                 self.hold(who, there);
                 continue;
             }
