@@ -4,6 +4,8 @@
 mod given;
 #[path = "properties/kept.rs"]
 mod kept;
+#[path = "properties/made.rs"]
+mod made;
 mod support;
 #[path = "properties/vocabulary.rs"]
 mod vocabulary;
@@ -178,7 +180,7 @@ fn the_order_of_documents_does_not_matter() {
 
 #[test]
 fn disjoint_presets_do_not_depend_on_order() {
-    let pair = (vocabulary::pod(), vocabulary::disjoint(0), vocabulary::disjoint(1), any::<bool>(), any::<bool>());
+    let pair = (vocabulary::pod(), made::disjoint(0), made::disjoint(1), any::<bool>(), any::<bool>());
     hold(60, &pair, |(pod, left, right, cluster, denied)| {
         let document = |name: &str, spec: &Value, priority: i32| {
             let mut spec = spec.clone();

@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use serde_json::Value;
 
 use crate::support::defaults;
-use crate::vocabulary;
+use crate::{made, vocabulary};
 
 /// A Pod, and the documents of presets.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl fmt::Debug for Given {
 
 /// Random ones; half of the Pods as the API server would have left them.
 pub fn given() -> BoxedStrategy<Given> {
-    (vocabulary::pod(), vocabulary::presets(), any::<bool>())
+    (vocabulary::pod(), made::presets(), any::<bool>())
         .prop_map(|(pod, presets, defaulted)| {
             let pod = if defaulted { value_of(&defaults::as_the_api_server(&tree_of(&pod))) } else { pod };
             Given { pod, presets }

@@ -105,7 +105,7 @@ fn a_disturbed_review_gets_an_answer() {
     let reviews: Vec<Value> = reviews().iter().map(|text| serde_json::from_str(text).unwrap()).collect();
     let disturbances =
         prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 1..7), prop::option::of(any_json())), 1..4);
-    let strategy = (proptest::sample::select(reviews), vocabulary::presets(), disturbances);
+    let strategy = (proptest::sample::select(reviews), made::presets(), disturbances);
     hold(60, &strategy, |(mut review, presets, disturbances)| {
         for (steps, new) in &disturbances {
             disturb(&mut review, steps, new.as_ref());
@@ -118,7 +118,7 @@ fn a_disturbed_review_gets_an_answer() {
 fn disturbed_bytes_get_an_answer() {
     let change =
         (any::<prop::sample::Index>(), 0..4_usize, prop_oneof!["[\\[\\]{},:\"\\\\0-9eE+.-]{0,3}", "\\PC{0,3}", Just("\u{0}".to_owned())]);
-    let strategy = (proptest::sample::select(reviews()), vocabulary::presets(), prop::collection::vec(change, 1..4));
+    let strategy = (proptest::sample::select(reviews()), made::presets(), prop::collection::vec(change, 1..4));
     hold(80, &strategy, |(mut review, presets, changes)| {
         for (place, cut, new) in &changes {
             let bounds: Vec<usize> = review.char_indices().map(|(place, _)| place).collect();
