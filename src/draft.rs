@@ -220,7 +220,7 @@ impl<'a> Draft<'a> {
         };
         let start = self.begin_in(list);
         self.paths.push('/');
-        if index < self.tree.count(list) {
+        if index != usize::MAX && index < self.tree.count(list) {
             write_number(index as i64, &mut self.paths);
         } else {
             self.paths.push('-');

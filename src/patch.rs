@@ -37,7 +37,8 @@ pub fn check<'a>(draft: &Draft<'a>, received: &mut Tree<'a>) -> Result<(), Fault
     for (index, operation) in draft.operations().iter().enumerate() {
         let path = draft.path(operation);
         let fault = || Fault::DoesNotApply { index, path: path.to_owned() };
-        let (above, token) = path.rsplit_once('/').ok_or_else(fault)?;
+        let end = path.bytes().rposition(|byte| byte == b'/').ok_or_else(fault)?;
+        let (above, token) = (&path[..end], &path[end + 1..]);
         if above != before.0 {
             before = (above, locate(received, above).ok_or_else(fault)?);
         }
@@ -51,10 +52,15 @@ pub fn check<'a>(draft: &Draft<'a>, received: &mut Tree<'a>) -> Result<(), Fault
 
 /// The node of a JSON Pointer.
 fn locate(tree: &Tree<'_>, path: &str) -> Option<NodeId> {
-    let mut steps = path.split('/');
-    // Before the first slash there is nothing.
-    steps.next().filter(|nothing| nothing.is_empty())?;
-    steps.try_fold(NodeId::ROOT, |node, step| child(tree, node, &unescaped(step)))
+    let mut node = NodeId::ROOT;
+    let mut rest = path;
+    while !rest.is_empty() {
+        rest = rest.strip_prefix('/')?;
+        let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
+        node = child(tree, node, &unescaped(&rest[..end]))?;
+        rest = &rest[end..];
+    }
+    Some(node)
 }
 
 fn unescaped(step: &str) -> Cow<'_, str> {

@@ -78,18 +78,13 @@ struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Of the tree `from`, its texts borrowed from there.
-    fn borrowed(&self, from: &'a Tree<'a>, holder: HolderId) -> Node<'a> {
-        let value = match self.value {
-            Value::Number(text) => Value::Number(borrow(from, text)),
-            Value::String(text) => Value::String(borrow(from, text)),
-            Value::Null => Value::Null,
-            Value::Bool(value) => Value::Bool(value),
-            Value::Int(value) => Value::Int(value),
-            Value::List => Value::List,
-            Value::Object => Value::Object,
-        };
-        Node { key: borrow(from, self.key), value, holder, ..*self }
+    /// Makes the texts of a node that was copied from the tree `from` such that are borrowed from there.
+    #[inline]
+    fn borrow(&mut self, from: &'a Tree<'a>) {
+        self.key = borrow(from, self.key);
+        if let Value::Number(text) | Value::String(text) = &mut self.value {
+            *text = borrow(from, *text);
+        }
     }
 
     const NOTHING: Self =
@@ -212,6 +207,22 @@ impl<'a> Tree<'a> {
         NodeId(id)
     }
 
+    /// As [`Tree::push`], where the child before is known; [`Tree::close`] must follow the last.
+    #[inline]
+    fn push_after(&mut self, parent: NodeId, before: Option<NodeId>, key: Text<'a>, value: Value<'a>) -> NodeId {
+        let id = self.nodes.len() as u32;
+        match before {
+            Some(before) => self.nodes[before.index()].next = id,
+            None => self.nodes[parent.index()].first = id,
+        }
+        self.nodes.push(Node { key, value, parent: parent.0, first: NONE, last: NONE, next: NONE, holder: 0 });
+        NodeId(id)
+    }
+
+    fn close(&mut self, parent: NodeId, last: Option<NodeId>) {
+        self.nodes[parent.index()].last = last.map_or(NONE, |last| last.0);
+    }
+
     fn link_last(&mut self, parent: NodeId, id: u32) {
         let last = self.nodes[parent.index()].last;
         if last == NONE {
@@ -239,6 +250,7 @@ impl<'a> Tree<'a> {
 
     /// The value of a node.
     #[must_use]
+    #[inline]
     pub fn view(&self, node: NodeId) -> View<'_> {
         match self.nodes[node.index()].value {
             Value::Null => View::Null,
@@ -370,21 +382,24 @@ impl<'a> Tree<'a> {
     pub fn graft(&mut self, from: &'a Tree<'a>, node: NodeId, without: &[NodeId], holder: HolderId) -> NodeId {
         let copied = NodeId(self.nodes.len() as u32);
         if without.is_empty() {
-            let end = from.end(node);
-            let moved = |index: u32| if index == NONE { NONE } else { index.wrapping_sub(node.0).wrapping_add(copied.0) };
-            self.nodes.extend(from.nodes[node.index()..end].iter().map(|source| Node {
-                parent: moved(source.parent),
-                first: moved(source.first),
-                last: moved(source.last),
-                next: moved(source.next),
-                ..source.borrowed(from, holder)
-            }));
+            self.nodes.extend_from_slice(&from.nodes[node.index()..from.end(node)]);
+            for copy in &mut self.nodes[copied.index()..] {
+                for link in [&mut copy.parent, &mut copy.first, &mut copy.last, &mut copy.next] {
+                    if *link != NONE {
+                        *link = link.wrapping_sub(node.0).wrapping_add(copied.0);
+                    }
+                }
+                copy.borrow(from);
+                copy.holder = holder;
+            }
             let root = &mut self.nodes[copied.index()];
             (root.parent, root.next) = (NONE, NONE);
             return copied;
         }
         let source = &from.nodes[node.index()];
-        self.nodes.push(Node { parent: NONE, first: NONE, last: NONE, next: NONE, ..source.borrowed(from, holder) });
+        let mut copy = Node { parent: NONE, first: NONE, last: NONE, next: NONE, holder, ..*source };
+        copy.borrow(from);
+        self.nodes.push(copy);
         let mut child = source.first;
         while child != NONE {
             if !without.contains(&NodeId(child)) {
@@ -503,7 +518,8 @@ impl<'a> Tree<'a> {
             }
             return;
         }
-        match self.children(list).nth(index - 1) {
+        let before = if index == usize::MAX { None } else { self.children(list).nth(index - 1) };
+        match before {
             Some(before) if before.0 != self.nodes[list.index()].last => {
                 self.nodes[node.index()].next = self.nodes[before.index()].next;
                 self.nodes[before.index()].next = node.0;
@@ -616,9 +632,12 @@ impl<'a> Tree<'a> {
 }
 
 /// A fragment's text as text that is borrowed from it.
+#[inline]
 fn borrow<'a>(from: &'a Tree<'a>, text: Text<'a>) -> Text<'a> {
     match text {
+        // What has no text, and most entries of lists have no key, needs no look.
         Text::Borrowed(_) => text,
+        Text::Own(_, 0) => Text::Borrowed(""),
         Text::Own(start, len) => Text::Borrowed(&from.own[start as usize..(start + len) as usize]),
     }
 }

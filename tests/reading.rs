@@ -16,7 +16,7 @@ fn written(tree: &Tree<'_>) -> String {
 fn scan(text: &str) -> Option<Tree<'_>> {
     let mut tree = Tree::new();
     let mut scanner = Scanner::new(text);
-    scanner.value(&mut tree, None, Text::Borrowed(""), &[])?;
+    scanner.tree(&mut tree, Text::Borrowed(""), &[])?;
     scanner.is_at_end().then_some(tree)
 }
 

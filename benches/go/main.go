@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 )
 
@@ -162,6 +163,7 @@ func mutate(writer http.ResponseWriter, received *http.Request) {
 	}
 	text, _ := json.Marshal(review{APIVersion: asked.APIVersion, Kind: asked.Kind, Response: answer})
 	writer.Header().Set("Content-Type", "application/json")
+	writer.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	writer.Write(text)
 }
 

@@ -12,6 +12,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+/// How long to wait for more of an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// What came of a load.
 pub struct Load {
     /// Answers a second.
@@ -101,7 +104,7 @@ impl Connection {
         self.stream.flush().await?;
         let mut filled = 0;
         loop {
-            let read = self.stream.read(&mut self.buffer[filled..]).await?;
+            let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut self.buffer[filled..])).await??;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

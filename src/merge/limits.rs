@@ -150,6 +150,9 @@ impl<'a> Run<'_, 'a> {
 
     /// A request over its limit, or a limit below the request: what the preset changes is left out.
     fn keep_within_limits(&mut self, who: usize, owner: NodeId, there: Option<NodeId>, plan: &mut [Planned<'a>]) {
+        if !plan.iter().any(|planned| planned.fate.changes()) {
+            return;
+        }
         for index in 0..plan.len() {
             let key = plan[index].key;
             let (Some((limit, limit_holder)), Some((request, request_holder))) =

@@ -59,7 +59,13 @@ impl<'a> Run<'_, 'a> {
         keys: &[&str],
     ) -> bool {
         let source = self.source(who);
-        let Some(there) = self.last_with_key(target, list, |tree, there| same_keys(tree, there, source, entry, keys)) else {
+        // Nearly always it is a name, which need not be looked up again and again.
+        let name = source.get_str(entry, "name").filter(|name| !name.is_empty() && keys == ["name"]);
+        let fits = |tree: &Tree<'_>, there| match name {
+            Some(name) => tree.get_str(there, "name") == Some(name),
+            None => same_keys(tree, there, source, entry, keys),
+        };
+        let Some(there) = self.last_with_key(target, list, fits) else {
             let part = Part::whole(self.fragment(who), entry);
             self.draft.add_entry(target, list, usize::MAX, part, Self::holder(who));
             self.applied(who);

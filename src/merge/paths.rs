@@ -23,10 +23,13 @@ pub(crate) fn clean(path: &str) -> Cow<'_, str> {
 
 /// Whether a path means the same as one that is clean.
 pub(super) fn means(path: &str, clean_path: &str) -> bool {
+    if path == clean_path {
+        return true;
+    }
     let last = |path: &str| path.as_bytes().last().copied();
-    // Cleaning changes the last byte of no path but these.
-    let may = matches!(last(path), None | Some(b'/' | b'.')) || last(path) == last(clean_path);
-    may && clean(path) == clean_path
+    // Cleaning adds a slash at most, and changes the last byte of no path but these.
+    let may = path.len() + 1 >= clean_path.len() && (matches!(last(path), Some(b'/' | b'.')) || last(path) == last(clean_path));
+    (may || path.is_empty()) && clean(path) == clean_path
 }
 
 /// Whether it starts with a slash and no step of it is empty or a dot or two. Looks at most at every byte once: every mount is asked.

@@ -154,12 +154,13 @@ impl<'a> Run<'_, 'a> {
         let (path_key, of) =
             if list == "volumeMounts" { ("mountPath", TypeId::VOLUME_MOUNT) } else { ("devicePath", TypeId::VOLUME_DEVICE) };
         let wanted = paths::clean(source.get_str(entry, path_key).unwrap_or_default());
-        if let Some((there_list, there)) = self.at_path(container, &wanted) {
+        let uses = Uses::of(self.tree(), container);
+        if let Some((there_list, there)) = self.at_path(uses, &wanted) {
             if there_list == list && self.equal_but(of, path_key, there, who, entry) {
                 self.hold(who, there);
             } else if there_list == list
-                && !self.volume_clashes(container, list, volume, Some(there))
-                && !self.is_shared(container, there, &wanted)
+                && self.other_use(uses, list, volume, Some(there)).is_none()
+                && !self.is_shared(uses, there, &wanted)
             {
                 self.replace_in_conflict(who, ConflictKind::Mount, there, entry);
             } else {
@@ -169,7 +170,7 @@ impl<'a> Run<'_, 'a> {
             }
             return;
         }
-        if let Some(there) = self.other_use(container, list, volume, None) {
+        if let Some(there) = self.other_use(uses, list, volume, None) {
             let path = self.path_of_entry(who, container, list, entry);
             self.clash_kept(who, ConflictKind::Mount, path, Some(there), self.tree().holder(there));
             return;
@@ -180,31 +181,25 @@ impl<'a> Run<'_, 'a> {
     }
 
     /// The mount or device at a path.
-    fn at_path(&self, container: NodeId, path: &str) -> Option<(&'static str, NodeId)> {
-        [("volumeMounts", "mountPath"), ("volumeDevices", "devicePath")].into_iter().find_map(|(list, key)| {
-            self.last_with_key(container, list, |tree, there| tree.get_str(there, key).is_some_and(|there| paths::means(there, path)))
+    fn at_path(&self, uses: Uses, path: &str) -> Option<(&'static str, NodeId)> {
+        uses.both().into_iter().find_map(|(list, key, node)| {
+            self.last_entry(node, |tree, there| tree.get_str(there, key).is_some_and(|there| paths::means(there, path)))
                 .map(|there| (list, there))
         })
     }
 
     /// Whether the Pod has another entry at this path, spelt otherwise: the API server takes that, but not one spelling twice.
-    fn is_shared(&self, container: NodeId, but: NodeId, path: &str) -> bool {
-        let same = |tree: &Tree<'_>, there: NodeId, key: &str| {
-            there != but && tree.get_str(there, key).is_some_and(|there| paths::means(there, path))
-        };
-        self.last_with_key(container, "volumeMounts", |tree, there| same(tree, there, "mountPath")).is_some()
-            || self.last_with_key(container, "volumeDevices", |tree, there| same(tree, there, "devicePath")).is_some()
+    fn is_shared(&self, uses: Uses, but: NodeId, path: &str) -> bool {
+        uses.both().into_iter().any(|(_, key, node)| {
+            let same = |tree: &Tree<'_>, there| there != but && tree.get_str(there, key).is_some_and(|there| paths::means(there, path));
+            self.last_entry(node, same).is_some()
+        })
     }
 
     /// A use of the volume that this one excludes: a device beside a device or a mount.
-    fn other_use(&self, container: NodeId, list: &str, volume: &str, but: Option<NodeId>) -> Option<NodeId> {
-        let uses =
-            |list| self.last_with_key(container, list, |tree, there| Some(there) != but && tree.get_str(there, "name") == Some(volume));
-        if list == "volumeMounts" { uses("volumeDevices") } else { uses("volumeDevices").or_else(|| uses("volumeMounts")) }
-    }
-
-    fn volume_clashes(&self, container: NodeId, list: &str, volume: &str, but: Option<NodeId>) -> bool {
-        self.other_use(container, list, volume, but).is_some()
+    fn other_use(&self, uses: Uses, list: &str, volume: &str, but: Option<NodeId>) -> Option<NodeId> {
+        let of = |node| self.last_entry(node, |tree, there| Some(there) != but && tree.get_str(there, "name") == Some(volume));
+        if list == "volumeMounts" { of(uses.devices) } else { of(uses.devices).or_else(|| of(uses.mounts)) }
     }
 
     /// Whether two entries are equal but for one field, which was compared already.
@@ -239,6 +234,33 @@ impl<'a> Run<'_, 'a> {
             self.draft.replace(there, content, Self::holder(who));
             self.applied(who);
         }
+    }
+}
+
+/// The lists of a container that share one space of paths.
+#[derive(Clone, Copy, Default)]
+struct Uses {
+    mounts: Option<NodeId>,
+    devices: Option<NodeId>,
+}
+
+impl Uses {
+    /// Found in one walk: every mount asks for both.
+    fn of(tree: &Tree<'_>, container: NodeId) -> Uses {
+        let mut uses = Uses::default();
+        for member in tree.children(container) {
+            match tree.key(member) {
+                "volumeMounts" => uses.mounts = Some(member),
+                "volumeDevices" => uses.devices = Some(member),
+                _ => {}
+            }
+        }
+        uses
+    }
+
+    /// Each with the name of its path.
+    fn both(self) -> [(&'static str, &'static str, Option<NodeId>); 2] {
+        [("volumeMounts", "mountPath", self.mounts), ("volumeDevices", "devicePath", self.devices)]
     }
 }
 

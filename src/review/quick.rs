@@ -40,7 +40,7 @@ fn read_request<'a>(scanner: &mut Scanner<'a>, memory: &mut Tree<'a>) -> Option<
             "namespace" => once(&mut namespace, text(scanner)?)?,
             "dryRun" => once(&mut dry_run, if scanner.null()? { false } else { scanner.boolean()? })?,
             "resource" => once(&mut resource, read_resource(scanner)?)?,
-            "object" => once(&mut object, scanner.value(memory, None, Text::Borrowed("object"), UNREAD)?)?,
+            "object" => once(&mut object, scanner.tree(memory, Text::Borrowed("object"), UNREAD)?)?,
             _ => scanner.skip()?,
         }
     }

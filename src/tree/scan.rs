@@ -170,6 +170,12 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             return Some(Text::Borrowed(clean));
         }
+        self.kept(tree, clean)
+    }
+
+    /// The rest of a string that has escapes after this.
+    #[cold]
+    fn kept(&mut self, tree: &mut Tree<'a>, clean: &str) -> Option<Text<'a>> {
         let kept = tree.own.len();
         tree.own.push_str(clean);
         self.escapes(&mut tree.own)?;
@@ -245,6 +251,8 @@ impl<'a> Scanner<'a> {
             let mut first = false;
             match self.peek()? {
                 b'"' => self.skip_string()?,
+                // managedFields is full of them.
+                b'{' if self.text.as_bytes().get(self.at + 1) == Some(&b'}') => self.at += 2,
                 bracket @ (b'{' | b'[') => {
                     self.begin(bracket)?;
                     open = open << 1 | u128::from(bracket == b'{');
@@ -273,10 +281,20 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
     fn skip_string(&mut self) -> Option<()> {
         self.take(b'"')?;
+        self.at = self.odd();
+        if self.text.as_bytes().get(self.at) == Some(&b'"') {
+            self.at += 1;
+            return Some(());
+        }
+        self.skip_escapes()
+    }
+
+    #[cold]
+    fn skip_escapes(&mut self) -> Option<()> {
         loop {
-            self.at = self.odd();
             match self.text.as_bytes().get(self.at)? {
                 b'"' => {
                     self.at += 1;
@@ -285,57 +303,78 @@ impl<'a> Scanner<'a> {
                 b'\\' => self.escape()?,
                 _ => return None,
             };
+            self.at = self.odd();
         }
     }
 
-    /// Reads a value into a tree, as [`super::TreeSeed`] does it: as a child of `parent`, under `key`, without the members that `unread` names.
-    pub fn value(&mut self, tree: &mut Tree<'a>, parent: Option<NodeId>, key: Text<'a>, unread: &[(&str, &str)]) -> Option<()> {
-        let value = match self.peek()? {
+    /// Reads a value into a tree, as [`super::TreeSeed`] does it: as its root, under `key`, without the members that `unread` names.
+    pub fn tree(&mut self, tree: &mut Tree<'a>, key: Text<'a>, unread: &[(&str, &str)]) -> Option<()> {
+        let value = self.value(tree)?;
+        let root = tree.push(None, key, value);
+        self.children(tree, root, value, unread)
+    }
+
+    /// A scalar, or the empty list or object whose bracket is next.
+    #[inline]
+    fn value(&mut self, tree: &mut Tree<'a>) -> Option<Value<'a>> {
+        Some(match self.peek()? {
             b'"' => Value::String(self.text(tree)?),
-            b'{' => return self.object(tree, parent, key, unread),
-            b'[' => return self.list(tree, parent, key, unread),
+            b'{' => Value::Object,
+            b'[' => Value::List,
             b't' => self.word("true").map(|()| Value::Bool(true))?,
             b'f' => self.word("false").map(|()| Value::Bool(false))?,
             b'n' => self.word("null").map(|()| Value::Null)?,
             _ => Value::Int(self.integer()?),
-        };
-        tree.push(parent, key, value);
-        Some(())
+        })
     }
 
-    fn list(&mut self, tree: &mut Tree<'a>, parent: Option<NodeId>, key: Text<'a>, unread: &[(&str, &str)]) -> Option<()> {
-        self.begin(b'[')?;
-        let list = tree.push(parent, key, Value::List);
-        let mut first = true;
-        while self.next(first, b']')? {
-            self.value(tree, Some(list), Text::Borrowed(""), unread)?;
-            first = false;
+    #[inline]
+    fn children(&mut self, tree: &mut Tree<'a>, node: NodeId, value: Value<'a>, unread: &[(&str, &str)]) -> Option<()> {
+        match value {
+            Value::Object => self.members(tree, node, unread),
+            Value::List => self.entries(tree, node),
+            _ => Some(()),
         }
+    }
+
+    fn entries(&mut self, tree: &mut Tree<'a>, list: NodeId) -> Option<()> {
+        self.begin(b'[')?;
+        let mut last = None;
+        while self.next(last.is_none(), b']')? {
+            let value = self.value(tree)?;
+            let entry = tree.push_after(list, last, Text::Borrowed(""), value);
+            self.children(tree, entry, value, &[])?;
+            last = Some(entry);
+        }
+        tree.close(list, last);
         Some(())
     }
 
-    fn object(&mut self, tree: &mut Tree<'a>, parent: Option<NodeId>, key: Text<'a>, unread: &[(&str, &str)]) -> Option<()> {
+    fn members(&mut self, tree: &mut Tree<'a>, object: NodeId, unread: &[(&str, &str)]) -> Option<()> {
         self.begin(b'{')?;
-        let object = tree.push(parent, key, Value::Object);
         // Only of the value itself and of its own members something may be left unread.
-        let unread = if parent.is_none_or(|parent| tree.parent(parent).is_none()) { unread } else { &[] };
-        let (mut names, mut count) = (0_u64, 0_usize);
-        while self.next(count == 0, b'}')? {
+        let below = if tree.parent(object).is_none() { unread } else { &[] };
+        let (mut names, mut count, mut last, mut first) = (0_u64, 0_usize, None, true);
+        while self.next(first, b'}')? {
+            first = false;
             let name = self.text(tree)?;
             self.take(b':')?;
-            count += 1;
-            let is_unread = |(of, member): &(&str, &str)| *member == tree.text(name) && *of == tree.text(key);
-            if !unread.is_empty() && unread.iter().any(is_unread) {
+            if !unread.is_empty() && unread.iter().any(|(of, member)| *member == tree.text(name) && *of == tree.key(object)) {
                 self.skip()?;
                 continue;
             }
+            count += 1;
             let bit = mark(tree.text(name));
             if count <= FEW && names & bit != 0 && tree.get(object, tree.text(name)).is_some() {
                 return None;
             }
             names |= bit;
-            self.value(tree, Some(object), name, unread)?;
+            let value = self.value(tree)?;
+            let member = tree.push_after(object, last, name, value);
+            self.children(tree, member, value, below)?;
+            last = Some(member);
         }
+        tree.close(object, last);
         if count > FEW && duplicate(tree, object, count).is_some() {
             return None;
         }
