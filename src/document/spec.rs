@@ -10,7 +10,7 @@ use super::rules::volumes::annotation_map;
 use super::shape::{self, Whole};
 use super::{hash, selector, whole};
 use crate::conflict::ConflictPolicy;
-use crate::preset::{Mode, Origin, Place, Placement, PresetSpec, Targets};
+use crate::preset::{Mode, Origin, Place, Placement, PresetKey, PresetSpec, Scope, Targets};
 use crate::schema::{Kind, TypeId, nearest};
 use crate::selector::Selector;
 use crate::tree::{NodeId, Text, Tree, Value, View};
@@ -69,7 +69,8 @@ pub(super) fn read(report: &mut Report<'_>, root: NodeId, header: &Header) -> Op
     let conflict_policy = word(report, spec, "conflictPolicy", &ConflictPolicy::ALL.map(|policy| (policy.word(), policy)));
     let opt_out = word(report, spec, "optOut", &[("Allowed", OptOut::Allowed), ("Denied", OptOut::Denied)]);
     let preset = PresetSpec {
-        key: header.key.clone()?,
+        // One without a name is refused, but has all its other problems named too.
+        key: header.key.clone().unwrap_or_else(|| PresetKey { scope: Scope::Cluster, name: String::new() }),
         priority: priority(report, spec),
         mode: word(report, spec, "mode", &[("Enforce", Mode::Enforce), ("Shadow", Mode::Shadow)]),
         conflict_policy,
@@ -85,7 +86,7 @@ pub(super) fn read(report: &mut Report<'_>, root: NodeId, header: &Header) -> Op
     };
     pod_shaped(report, spec);
     whole::check(report, spec, &preset);
-    Some(preset)
+    header.key.is_some().then_some(preset)
 }
 
 fn known_fields(report: &mut Report<'_>, spec: NodeId, header: &Header) {

@@ -60,6 +60,12 @@ impl Composer {
         let mark = self.mark(span.start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                // The parser takes these for text in braces and brackets, where there are no blocks.
+                if style == ScalarStyle::Plain && text.starts_with(['|', '>', '%', '@', '`']) {
+                    let text = "a value without quotes must not start with this character: put it in quotes; a text of several lines with | or > \
+                                cannot stand in braces or brackets";
+                    return Err(Fault { mark, text: text.to_owned() });
+                }
                 let scalar = resolve(&text, style == ScalarStyle::Plain, &tag_text(tag)).map_err(|text| Fault { mark, text })?;
                 self.add(Kind::Scalar(scalar), mark, anchor)?;
             }
@@ -151,6 +157,11 @@ mod tests {
             ("a: 1\nb: \u{7}\n", "2:4"),
             ("a: &x [*x]\n", "1:8"),
             ("a: \"open\n", ""),
+            ("a: {b: |\n  text}\n", "1:8"),
+            ("a: [>]\n", "1:5"),
+            ("a: %b\n", "1:4"),
+            ("a: @b\n", "1:4"),
+            ("a: `b\n", "1:4"),
         ] {
             let error = json(text).unwrap_err();
             assert!(error.starts_with(at), "{text:?}: {error}");
