@@ -213,7 +213,7 @@ fn too_large(case: &Case<'_, '_>, draft: &Draft<'_>) -> Option<&'static str> {
     if case.text_bytes + tree.text_bytes_from(case.pod.len()) < MAX_POD / 2 {
         return None;
     }
-    let unread = case.text_bytes.saturating_sub(case.pod.text_bytes());
+    let unread = case.text_bytes.saturating_sub(case.pod.length(NodeId::ROOT));
     (tree.length(NodeId::ROOT) + unread > MAX_POD).then_some("it would have more than 1.5 MiB")
 }
 

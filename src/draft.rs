@@ -190,6 +190,13 @@ impl<'a> Draft<'a> {
         self.tree.hold_only(node, holder);
     }
 
+    /// Takes over who holds what is in this working copy from a copy of it that was merged onto.
+    pub fn hold_as(&mut self, merged: &Draft<'a>) {
+        self.tree.hold_as(&merged.tree);
+        let count = self.tree.len();
+        self.held.extend(merged.held.iter().filter(|(object, _, _)| object.index() < count));
+    }
+
     /// A preset's value equals the absence of a field: it holds that from now on.
     pub fn hold_absent(&mut self, object: NodeId, key: &'a str, holder: HolderId) {
         self.held.push((object, key, holder));

@@ -208,7 +208,12 @@ fn merge<'a>(copy: Option<Tree<'a>>, subject: Subject<'_, 'a>, members: &[Member
     let mut stop = lower.stop;
     let mut run = base;
     if stop.is_none() && !second.is_empty() {
-        let kept = if first.is_empty() { None } else { Some(run.clone()) };
+        let recorded: Vec<usize> = second.iter().copied().filter(|who| members[*who].believed).collect();
+        let mixed = !recorded.is_empty() && recorded.len() < second.len();
+        if mixed {
+            run.hold_what_is_there(&recorded);
+        }
+        let kept = if first.is_empty() && !mixed { None } else { Some(run.clone()) };
         let redo = || kept.clone().unwrap_or_else(fresh);
         let settling = Settling { redo: &redo, first: false, still_matches: &still_matches };
         let upper: Layer<'_, 'a> = settling.settle(run, &second);

@@ -47,64 +47,132 @@ pub fn check_shape(tree: &Tree<'_>) -> Result<(), Malformed> {
         return Err(Malformed { path: "spec".to_owned(), wanted: "an object" });
     };
     expect(tree, spec, Shape::Object, || "spec".to_owned())?;
-    for list in ["volumes", "tolerations", "imagePullSecrets", "hostAliases", "topologySpreadConstraints", "resourceClaims"] {
-        entries_are_objects(tree, spec, list, || "spec".to_owned())?;
-    }
+    members(tree, spec, SPEC, &|| "spec".to_owned())?;
     for list in ALL_CONTAINER_LISTS {
-        entries_are_objects(tree, spec, list, || "spec".to_owned())?;
         let containers = tree.present(spec, list).into_iter().flat_map(|node| tree.children(node));
         for (index, container) in containers.enumerate() {
-            if is_fine(tree, container) {
-                continue;
-            }
+            let path = || format!("spec.{list}[{index}]");
             if tree.get_str(container, "name").is_none() {
-                return Err(Malformed { path: format!("spec.{list}[{index}].name"), wanted: "a string" });
+                return Err(Malformed { path: format!("{}.name", path()), wanted: "a string" });
             }
-            for list_of in CONTAINERS_LISTS {
-                entries_are_objects(tree, container, list_of, || format!("spec.{list}[{index}]"))?;
-            }
+            members(tree, container, CONTAINER, &path)?;
         }
     }
     Ok(())
-}
-
-/// The lists of a container whose entries are objects.
-const CONTAINERS_LISTS: [&str; 5] = ["env", "envFrom", "volumeMounts", "volumeDevices", "ports"];
-
-/// Whether nothing is wrong with a container, in one walk over its members.
-fn is_fine(tree: &Tree<'_>, container: NodeId) -> bool {
-    let mut named = false;
-    tree.children(container).all(|member| match (tree.key(member), tree.view(member)) {
-        ("name", view) => {
-            named = matches!(view, View::String(_));
-            named
-        }
-        (key, View::List) if CONTAINERS_LISTS.contains(&key) => tree.children(member).all(|entry| tree.view(entry) == View::Object),
-        (key, view) => view == View::Null || !CONTAINERS_LISTS.contains(&key),
-    }) && named
 }
 
 #[derive(Clone, Copy)]
 enum Shape {
     Object,
     List,
+    Text,
+    Int,
+    Bool,
+    /// An object with these members.
+    Of(Members),
+    /// A list of objects with these members.
+    Entries(Members),
+}
+
+type Members = &'static [(&'static str, Shape)];
+
+/// The members of a Pod's spec that are read. What is only compared has no shape: it is equal, or it is not.
+const SPEC: Members = &[
+    ("volumes", NAMED),
+    ("initContainers", Shape::Entries(&[])),
+    ("containers", Shape::Entries(&[])),
+    ("ephemeralContainers", Shape::Entries(&[])),
+    ("tolerations", Shape::Entries(&[("key", Shape::Text), ("operator", Shape::Text), ("value", Shape::Text), ("effect", Shape::Text)])),
+    ("imagePullSecrets", NAMED),
+    ("hostAliases", Shape::Entries(&[("ip", Shape::Text), ("hostnames", Shape::List)])),
+    ("topologySpreadConstraints", Shape::Entries(&[("topologyKey", Shape::Text), ("whenUnsatisfiable", Shape::Text)])),
+    ("resourceClaims", NAMED),
+    ("nodeSelector", Shape::Object),
+    ("securityContext", Shape::Object),
+    ("resources", RESOURCES),
+    ("hostNetwork", Shape::Bool),
+    ("restartPolicy", Shape::Text),
+    ("priorityClassName", Shape::Text),
+    ("serviceAccountName", Shape::Text),
+    ("serviceAccount", Shape::Text),
+];
+
+const CONTAINER: Members = &[
+    ("image", Shape::Text),
+    ("env", NAMED),
+    ("envFrom", Shape::Entries(&[("prefix", Shape::Text), ("configMapRef", REFERENCE), ("secretRef", REFERENCE)])),
+    ("volumeMounts", Shape::Entries(&[("name", Shape::Text), ("mountPath", Shape::Text)])),
+    ("volumeDevices", Shape::Entries(&[("name", Shape::Text), ("devicePath", Shape::Text)])),
+    ("ports", Shape::Entries(PORT)),
+    ("resources", RESOURCES),
+];
+
+const PORT: Members =
+    &[("containerPort", Shape::Int), ("hostPort", Shape::Int), ("protocol", Shape::Text), ("name", Shape::Text), ("hostIP", Shape::Text)];
+
+const NAMED: Shape = Shape::Entries(&[("name", Shape::Text)]);
+const REFERENCE: Shape = Shape::Of(&[("name", Shape::Text)]);
+const RESOURCES: Shape = Shape::Of(&[("limits", Shape::Object), ("requests", Shape::Object), ("claims", NAMED)]);
+
+fn members(tree: &Tree<'_>, object: NodeId, shapes: Members, path: &dyn Fn() -> String) -> Result<(), Malformed> {
+    for member in tree.children(object) {
+        let key = tree.key(member);
+        // Nearly always all is well, and nobody wants the path.
+        let Some((_, shape)) = shapes.iter().find(|(name, _)| *name == key).filter(|(_, shape)| !fits(tree, member, *shape)) else {
+            continue;
+        };
+        let path = || format!("{}.{key}", path());
+        expect(tree, member, *shape, path)?;
+        match shape {
+            Shape::Of(shapes) => members(tree, member, shapes, &path)?,
+            Shape::Entries(shapes) => {
+                for (index, entry) in tree.children(member).enumerate() {
+                    let path = || format!("{}[{index}]", path());
+                    expect(tree, entry, Shape::Object, path)?;
+                    members(tree, entry, shapes, &path)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn fits(tree: &Tree<'_>, node: NodeId, shape: Shape) -> bool {
+    let has = |object: NodeId, members: Members| {
+        members.is_empty()
+            || tree.children(object).all(|member| {
+                let shape = members.iter().find(|(name, _)| *name == tree.key(member));
+                shape.is_none_or(|(_, shape)| fits(tree, member, *shape))
+            })
+    };
+    match (shape, tree.view(node)) {
+        (_, View::Null)
+        | (Shape::Object, View::Object)
+        | (Shape::List, View::List)
+        | (Shape::Text, View::String(_))
+        | (Shape::Int, View::Int(_))
+        | (Shape::Bool, View::Bool(_)) => true,
+        (Shape::Of(members), View::Object) => has(node, members),
+        (Shape::Entries(members), View::List) => tree.children(node).all(|entry| tree.view(entry) == View::Object && has(entry, members)),
+        _ => false,
+    }
 }
 
 fn expect(tree: &Tree<'_>, node: NodeId, shape: Shape, path: impl FnOnce() -> String) -> Result<(), Malformed> {
-    match (shape, tree.view(node)) {
-        (Shape::Object, View::Object) | (Shape::List, View::List) => Ok(()),
-        (Shape::Object, _) => Err(Malformed { path: path(), wanted: "an object" }),
-        (Shape::List, _) => Err(Malformed { path: path(), wanted: "a list" }),
-    }
-}
-
-fn entries_are_objects(tree: &Tree<'_>, object: NodeId, list: &str, above: impl Fn() -> String) -> Result<(), Malformed> {
-    let Some(node) = tree.present(object, list) else { return Ok(()) };
-    expect(tree, node, Shape::List, || format!("{}.{list}", above()))?;
-    for (index, entry) in tree.children(node).enumerate() {
-        expect(tree, entry, Shape::Object, || format!("{}.{list}[{index}]", above()))?;
-    }
-    Ok(())
+    let wanted = match (shape, tree.view(node)) {
+        (Shape::Object | Shape::Of(_), View::Object)
+        | (Shape::List | Shape::Entries(_), View::List)
+        | (Shape::Text, View::String(_))
+        | (Shape::Int, View::Int(_))
+        | (Shape::Bool, View::Bool(_)) => return Ok(()),
+        (Shape::Object | Shape::Of(_), _) => "an object",
+        (Shape::List | Shape::Entries(_), _) => "a list",
+        (Shape::Text, _) => "a string",
+        (Shape::Int, _) => "an integer",
+        (Shape::Bool, _) => "true or false",
+    };
+    Err(Malformed { path: path(), wanted })
 }
 
 /// The Pod's `spec`.

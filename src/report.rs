@@ -70,9 +70,17 @@ pub fn few(mut warnings: Vec<String>) -> Vec<String> {
     warnings
 }
 
+/// A text on one line that reads as it stands: no control characters, no line separators, nothing that turns the direction of writing.
+fn plain(text: &str) -> String {
+    let hidden = |character: char| {
+        character.is_control() || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|character| if hidden(character) { '?' } else { character }).collect()
+}
+
 /// A text without control characters, cut to what the API server passes on.
 fn one_line(text: &str) -> String {
-    let clean: String = text.chars().map(|character| if character.is_control() { '?' } else { character }).collect();
+    let clean = plain(text);
     cut(clean, MAX_WARNING)
 }
 
@@ -106,7 +114,7 @@ pub fn refusal(grafting: &Grafting<'_>) -> String {
         // Writing to a String does not fail.
         let _ = write!(message, "{name} requires {}, {held}", conflict.path);
     }
-    cut(message.chars().map(|character| if character.is_control() { '?' } else { character }).collect(), MAX_ANNOTATION)
+    cut(plain(&message), MAX_ANNOTATION)
 }
 
 /// `podpreset-NAME=VERSION`, comma separated.
@@ -126,7 +134,7 @@ pub fn presets_annotation<'p>(applied: impl Iterator<Item = &'p Preset>) -> Stri
 pub fn conflicts_annotation(conflicts: &[Conflict]) -> String {
     let mut out = String::new();
     for conflict in conflicts.iter().filter(|conflict| !conflict.shadow) {
-        let path: String = conflict.path.chars().map(|character| if character.is_control() { '?' } else { character }).collect();
+        let path = plain(&conflict.path);
         let path = path.replace(' ', "%20").replace(';', "%3B");
         if !append(&mut out, ";", &[&format!("{} {path} {}", conflict.preset, conflict.holder)]) {
             break;

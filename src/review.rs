@@ -5,6 +5,7 @@
 mod quick;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use base64::Engine;
@@ -223,9 +224,14 @@ impl<'a> Visitor<'a> for EnvelopeSeed<'_, 'a> {
     fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
         let members = self.level.members();
         let mut seen = 0_u32;
-        while let Some(key) = map.next_key::<Cow<'a, str>>()? {
+        let mut others = BTreeSet::new();
+        while let Some(key) = map.next_key::<String>()? {
             let Some(index) = members.iter().position(|member| *member == key) else {
                 map.next_value::<Unread>()?;
+                if others.contains(&key) {
+                    return Err(self.wrong(&key, "is there twice"));
+                }
+                others.insert(key);
                 continue;
             };
             if seen & (1 << index) != 0 {

@@ -372,6 +372,13 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Takes over who holds each node from a copy of this tree, where nobody but the author does here.
+    pub fn hold_as(&mut self, copy: &Tree<'_>) {
+        for (node, theirs) in self.nodes.iter_mut().zip(&copy.nodes).filter(|(node, _)| node.holder == 0) {
+            node.holder = theirs.holder;
+        }
+    }
+
     /// Says who holds this very node, and nothing of what is below it.
     pub fn hold_only(&mut self, node: NodeId, holder: HolderId) {
         self.nodes[node.index()].holder = holder;

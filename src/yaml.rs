@@ -87,6 +87,25 @@ pub struct Parsed {
 /// Reads one part of a file as [`split()`] gives it. Text that starts with `{` is tried as JSON first, then as YAML.
 #[must_use]
 pub fn parse(part: &Part<'_>, limits: Limits) -> Parsed {
+    let mut parsed = parse_as(part, limits);
+    for fault in &mut parsed.faults {
+        fault.mark = within(part, fault.mark);
+    }
+    parsed
+}
+
+/// A place that an editor can go to: what ends too early is noticed behind the last line.
+fn within(part: &Part<'_>, mark: Mark) -> Mark {
+    let lines = || part.text.split('\n');
+    let last = u32::try_from(part.line + lines().count() - 1).unwrap_or(u32::MAX);
+    if mark.line <= last {
+        return mark;
+    }
+    let width = lines().next_back().map_or(0, |line| line.chars().count());
+    Mark { line: last, column: u32::try_from(width + 1).unwrap_or(u32::MAX) }
+}
+
+fn parse_as(part: &Part<'_>, limits: Limits) -> Parsed {
     let Some(start) = json::start(part.text) else { return yaml(part, limits) };
     let as_json = json::parse(part, start, limits);
     if as_json.faults.is_empty() || !as_json.documents.is_empty() {
@@ -173,6 +192,14 @@ pub(crate) mod tests {
         assert_eq!(document.key_mark(list), Mark { line: 42, column: 1 });
         let entry = document.tree.children(list).nth(1).unwrap();
         assert_eq!(document.key_mark(document.tree.get(entry, "k").unwrap()), Mark { line: 44, column: 5 });
+    }
+
+    #[test]
+    fn a_text_that_ends_too_early_is_told_where_it_ends() {
+        for (text, place) in [("[a", "1:3"), ("a:\n  {b", "2:5"), ("a: [\n", "2:1"), ("%!", "1:3")] {
+            let said = json(text).unwrap_err();
+            assert!(said.starts_with(&format!("{place}: ")), "{text:?}: {said}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine;
 use podgraft::admit::{self, Admission, Outcome, Refusal, Scratch, World};
+use podgraft::decide::MAX_POD;
 use podgraft::preset::PresetSet;
 use podgraft::yaml;
 use serde_json::{Value, json};
@@ -505,4 +506,74 @@ fn plant(value: &mut Value, planted: &mut BTreeSet<String>) {
         Value::Array(entries) => entries.iter_mut().for_each(|entry| plant(entry, planted)),
         _ => {}
     }
+}
+
+/// The object of a review is read as far as presets need it, and must have its types there.
+#[test]
+fn a_field_that_is_read_must_have_its_type() {
+    let container = |more: Value| json!({"spec": {"containers": [more]}});
+    for (object, at) in [
+        (json!({"metadata": {"labels": {"app": 1}}}), "metadata.labels[app]"),
+        (json!({"spec": {"volumes": [{"name": {}}]}}), "spec.volumes[0].name"),
+        (json!({"spec": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": true}]}}), "spec.hostAliases[0].hostnames"),
+        (json!({"spec": {"hostNetwork": "true"}}), "spec.hostNetwork"),
+        (json!({"spec": {"tolerations": [{"key": 1}]}}), "spec.tolerations[0].key"),
+        (json!({"spec": {"initContainers": [{"name": "i"}, 7]}}), "spec.initContainers[1]"),
+        (container(json!({"name": 1})), "spec.containers[0].name"),
+        (container(json!({"name": "a", "image": 1})), "spec.containers[0].image"),
+        (container(json!({"name": "a", "env": [{"name": []}]})), "spec.containers[0].env[0].name"),
+        (container(json!({"name": "a", "envFrom": [{"configMapRef": []}]})), "spec.containers[0].envFrom[0].configMapRef"),
+        (container(json!({"name": "a", "ports": [{"containerPort": "80"}]})), "spec.containers[0].ports[0].containerPort"),
+        (container(json!({"name": "a", "resources": {"limits": []}})), "spec.containers[0].resources.limits"),
+        (container(json!({"name": "a", "volumeMounts": [{"mountPath": 1}]})), "spec.containers[0].volumeMounts[0].mountPath"),
+    ] {
+        let (error, place) = refused(&review(pod(object)).to_string());
+        assert_eq!(place, format!("request.object.{at}"));
+        assert!(error.starts_with("must be "), "{error}");
+    }
+    // Null is absent, and what is not read may be anything.
+    for object in [
+        json!({"metadata": {"labels": null, "managedFields": {"a": 1}}, "status": "x"}),
+        json!({"spec": {"volumes": null, "hostNetwork": null, "tomorrow": [{"a": 1}]}}),
+        container(json!({"name": "a", "env": null, "resources": null, "tomorrow": 1})),
+    ] {
+        let (_, response) = answer(&review(pod(object.clone())), &presets(ENV));
+        assert!(!patch(&response).is_empty(), "{object}");
+    }
+}
+
+#[test]
+fn a_member_that_is_there_twice_is_refused_in_every_object_that_is_read() {
+    let object = pod(json!({"metadata": {"managedFields": [{"manager": "kubectl"}]}}));
+    let good = with(review(object), json!({"userInfo": {"username": "a"}})).to_string();
+    for member in ["\"uid\":", "\"userInfo\":", "\"apiVersion\":\"admission", "\"metadata\":", "\"managedFields\":", "\"containers\":"] {
+        let name = member.split(':').next().unwrap();
+        assert!(good.contains(member), "{member} in {good}");
+        for first in [format!("{name}:null,{member}"), format!("\"\\u{:04x}{}:null,{member}", name.as_bytes()[1], &name[2..])] {
+            let (error, _) = refused(&good.replacen(member, &first, 1));
+            assert!(error.contains("there twice"), "{first}: {error}");
+        }
+    }
+    // In what is not read it is nobody's business.
+    let inside = good.replacen("\"userInfo\":{", "\"userInfo\":{\"twice\":1,\"twice\":2,", 1);
+    assert!(answer_in(&inside, &presets(ENV), None).is_ok());
+}
+
+#[test]
+fn a_pod_of_many_small_things_is_not_taken_for_larger_than_it_is() {
+    let entries: Vec<Value> = (0..44_000).map(|n| json!({"name": format!("N{n}"), "value": ""})).collect();
+    let many = review(pod(json!({"spec": {"containers": [{"name": "app", "env": entries}]}})));
+    assert!((MAX_POD * 3 / 4..MAX_POD).contains(&many.to_string().len()), "{}", many.to_string().len());
+    let (admission, response) = answer(&many, &presets(ENV));
+    assert_eq!((admission.outcome, audit(&response, "skipped")), (Outcome::Mutated, ""));
+}
+
+#[test]
+fn lines_hold_nothing_that_hides_or_turns_them() {
+    let name = "a\n\u{85}\u{2028}\u{2029}\u{202e}\u{2066}b";
+    let conflict = json!({"spec": {"containers": [{"name": name, "env": [{"name": "A", "value": "other"}]}]}});
+    let (_, response) = answer(&review(pod(conflict)), &presets(ENV));
+    assert!(audit(&response, "conflicts").contains("/spec/containers/a??????b/env/A"), "{response}");
+    assert!(warnings(&response).iter().all(|line| line.contains("/spec/containers/a??????b/env/A")), "{response}");
+    assert!(!warnings(&response).is_empty());
 }

@@ -88,7 +88,6 @@ pub(super) fn read(report: &mut Report<'_>, root: NodeId, list: Option<&List>, d
     let inherited = list.and_then(|list| list.api_version.as_deref());
     let stated = (tree.present(root, "apiVersion"), tree.present(root, "kind"));
     let api_version = text(report, root, "apiVersion").or(inherited);
-    let kind = text(report, root, "kind").or(list.and_then(|list| list.kind));
     let Some(api_version) = api_version else {
         if stated.0.is_none() {
             report.missing(root, "apiVersion", format!("is missing: a preset has `apiVersion: {GROUP}/{VERSION}`"));
@@ -105,6 +104,7 @@ pub(super) fn read(report: &mut Report<'_>, root: NodeId, list: Option<&List>, d
             return Outcome::Ignored;
         }
     };
+    let kind = text(report, root, "kind").or(list.and_then(|list| list.kind));
     let mut good = true;
     if version != known {
         report.error(stated.0.unwrap_or(root), format!("the version of {group} is {known}: write `apiVersion: {group}/{known}`"));

@@ -109,6 +109,13 @@ impl<'m, 'a> Run<'m, 'a> {
         }
     }
 
+    /// Lets recorded presets hold what is there of them: one that was left out then meets it now as it did when they were applied.
+    pub fn hold_what_is_there(&mut self, recorded: &[usize]) {
+        let mut trial = self.clone();
+        trial.merge(recorded);
+        self.draft.hold_as(&trial.draft);
+    }
+
     pub fn fragment(&self, who: usize) -> &'a Fragment {
         self.members[who].preset.fragment()
     }

@@ -10,14 +10,18 @@ pub(super) fn decode<'a>(body: &'a str, memory: &mut Tree<'a>) -> Option<Admissi
     let mut scanner = Scanner::new(body);
     let (mut version, mut kind, mut request) = (None, None, None);
     scanner.begin_object()?;
-    let mut first = true;
+    let (mut first, mut others) = (true, Others::default());
     while scanner.next_member(first)? {
         first = false;
-        match &*scanner.name()? {
+        let member = scanner.name()?;
+        match &*member {
             "apiVersion" => once(&mut version, text(&mut scanner)?)?,
             "kind" => once(&mut kind, text(&mut scanner)?)?,
             "request" => once(&mut request, read_request(&mut scanner, memory)?)?,
-            _ => scanner.skip()?,
+            _ => {
+                others.once(member)?;
+                scanner.skip()?;
+            }
         }
     }
     let fine = scanner.is_at_end() && version.as_deref() == Some("admission.k8s.io/v1") && kind.as_deref() == Some("AdmissionReview");
@@ -29,10 +33,11 @@ fn read_request<'a>(scanner: &mut Scanner<'a>, memory: &mut Tree<'a>) -> Option<
     let (mut uid, mut operation, mut sub_resource, mut name, mut namespace) = (None, None, None, None, None);
     let (mut resource, mut object, mut dry_run) = (None, None, None);
     scanner.begin_object()?;
-    let mut first = true;
+    let (mut first, mut others) = (true, Others::default());
     while scanner.next_member(first)? {
         first = false;
-        match &*scanner.name()? {
+        let member = scanner.name()?;
+        match &*member {
             "uid" => once(&mut uid, text(scanner)?)?,
             "operation" => once(&mut operation, text(scanner)?)?,
             "subResource" => once(&mut sub_resource, text(scanner)?)?,
@@ -41,7 +46,10 @@ fn read_request<'a>(scanner: &mut Scanner<'a>, memory: &mut Tree<'a>) -> Option<
             "dryRun" => once(&mut dry_run, if scanner.null()? { false } else { scanner.boolean()? })?,
             "resource" => once(&mut resource, read_resource(scanner)?)?,
             "object" => once(&mut object, scanner.tree(memory, Text::Borrowed("object"), UNREAD)?)?,
-            _ => scanner.skip()?,
+            _ => {
+                others.once(member)?;
+                scanner.skip()?;
+            }
         }
     }
     if object.is_some() {
@@ -64,17 +72,40 @@ fn read_request<'a>(scanner: &mut Scanner<'a>, memory: &mut Tree<'a>) -> Option<
 fn read_resource<'a>(scanner: &mut Scanner<'a>) -> Option<[Cow<'a, str>; 3]> {
     let (mut group, mut version, mut resource) = (None, None, None);
     scanner.begin_object()?;
-    let mut first = true;
+    let (mut first, mut others) = (true, Others::default());
     while scanner.next_member(first)? {
         first = false;
-        match &*scanner.name()? {
+        let member = scanner.name()?;
+        match &*member {
             "group" => once(&mut group, text(scanner)?)?,
             "version" => once(&mut version, text(scanner)?)?,
             "resource" => once(&mut resource, text(scanner)?)?,
-            _ => scanner.skip()?,
+            _ => {
+                others.once(member)?;
+                scanner.skip()?;
+            }
         }
     }
     Some([group.unwrap_or_default(), version.unwrap_or_default(), resource.unwrap_or_default()])
+}
+
+/// The names of members that are read over: more than an API server sends, or one twice, are left to the other reader.
+#[derive(Default)]
+struct Others<'a> {
+    names: [&'a str; 12],
+    count: usize,
+}
+
+impl<'a> Others<'a> {
+    fn once(&mut self, name: Cow<'a, str>) -> Option<()> {
+        let Cow::Borrowed(name) = name else { return None };
+        if self.names.get(..self.count)?.contains(&name) {
+            return None;
+        }
+        *self.names.get_mut(self.count)? = name;
+        self.count += 1;
+        Some(())
+    }
 }
 
 /// A string, or the null that stands for an empty one.

@@ -111,8 +111,13 @@ impl<'a> Visitor<'a> for TreeSeed<'_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<NodeId, A::Error> {
         let object = self.tree.push(self.parent, self.key, Value::Object);
         let mut count = 0;
+        let mut skipped = 0_u32;
         while let Some(key) = members.next_key_seed(KeySeed { tree: &mut *self.tree })? {
-            if self.skipped(key) {
+            if let Some(place) = self.skipped(key) {
+                if skipped & (1 << place) != 0 {
+                    return Err(de::Error::custom(Duplicate(self.tree.text(key).to_owned())));
+                }
+                skipped |= 1 << place;
                 members.next_value::<Unread>()?;
                 continue;
             }
@@ -127,16 +132,17 @@ impl<'a> Visitor<'a> for TreeSeed<'_, 'a> {
 }
 
 impl TreeSeed<'_, '_> {
-    fn skipped(&self, member: Text<'_>) -> bool {
+    /// Which of the members that are not read this is.
+    fn skipped(&self, member: Text<'_>) -> Option<usize> {
         if self.skip.is_empty() {
-            return false;
+            return None;
         }
-        let Text::Borrowed(member) = member else { return false };
+        let member = self.tree.text(member);
         // Only the value itself and its own members: the same name further down is somebody else's.
-        let Text::Borrowed(own) = self.key else { return false };
+        let Text::Borrowed(own) = self.key else { return None };
         let depth_one = self.parent.is_none_or(|parent| self.tree.parent(parent).is_none());
-        depth_one
-            && self.skip.iter().any(|(object, name)| *name == member && (*object == own || (object.is_empty() && self.parent.is_none())))
+        let here = |(object, name): &(&str, &str)| *name == member && (*object == own || (object.is_empty() && self.parent.is_none()));
+        self.skip.iter().position(here).filter(|_| depth_one)
     }
 }
 

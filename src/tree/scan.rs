@@ -355,11 +355,17 @@ impl<'a> Scanner<'a> {
         // Only of the value itself and of its own members something may be left unread.
         let below = if tree.parent(object).is_none() { unread } else { &[] };
         let (mut names, mut count, mut last, mut first) = (0_u64, 0_usize, None, true);
+        let mut skipped = 0_u32;
         while self.next(first, b'}')? {
             first = false;
             let name = self.text(tree)?;
             self.take(b':')?;
-            if !unread.is_empty() && unread.iter().any(|(of, member)| *member == tree.text(name) && *of == tree.key(object)) {
+            let over = unread.iter().position(|(of, member)| *member == tree.text(name) && *of == tree.key(object));
+            if let Some(place) = over {
+                if skipped & (1 << place) != 0 {
+                    return None;
+                }
+                skipped |= 1 << place;
                 self.skip()?;
                 continue;
             }
