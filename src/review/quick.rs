@@ -19,7 +19,8 @@ pub(super) fn decode<'a>(body: &'a str, memory: &mut Tree<'a>) -> Option<Admissi
             "kind" => once(&mut kind, text(&mut scanner)?)?,
             "request" => once(&mut request, read_request(&mut scanner, memory)?)?,
             _ => {
-                others.once(member)?;
+                let Cow::Borrowed(name) = member else { return None };
+                others.once(name)?;
                 scanner.skip()?;
             }
         }
@@ -47,7 +48,8 @@ fn read_request<'a>(scanner: &mut Scanner<'a>, memory: &mut Tree<'a>) -> Option<
             "resource" => once(&mut resource, read_resource(scanner)?)?,
             "object" => once(&mut object, scanner.tree(memory, Text::Borrowed("object"), UNREAD)?)?,
             _ => {
-                others.once(member)?;
+                let Cow::Borrowed(name) = member else { return None };
+                others.once(name)?;
                 scanner.skip()?;
             }
         }
@@ -81,7 +83,8 @@ fn read_resource<'a>(scanner: &mut Scanner<'a>) -> Option<[Cow<'a, str>; 3]> {
             "version" => once(&mut version, text(scanner)?)?,
             "resource" => once(&mut resource, text(scanner)?)?,
             _ => {
-                others.once(member)?;
+                let Cow::Borrowed(name) = member else { return None };
+                others.once(name)?;
                 scanner.skip()?;
             }
         }
@@ -97,8 +100,7 @@ struct Others<'a> {
 }
 
 impl<'a> Others<'a> {
-    fn once(&mut self, name: Cow<'a, str>) -> Option<()> {
-        let Cow::Borrowed(name) = name else { return None };
+    fn once(&mut self, name: &'a str) -> Option<()> {
         if self.names.get(..self.count)?.contains(&name) {
             return None;
         }
