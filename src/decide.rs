@@ -209,8 +209,10 @@ fn too_large(case: &Case<'_, '_>, draft: &Draft<'_>) -> Option<&'static str> {
     if annotations > MAX_ANNOTATIONS {
         return Some("its annotations would have more than 256 KiB");
     }
-    // Each node takes a few bytes more than its text: what is small needs no exact count.
-    if case.text_bytes + tree.text_bytes_from(case.pod.len()) < MAX_POD / 2 {
+    // A byte is written as six at most, and a node takes eight more than its text: what is small needs no exact count.
+    let new = case.pod.len();
+    let added = 6 * tree.text_bytes_from(new) + 8 * tree.len().saturating_sub(new);
+    if case.text_bytes + added <= MAX_POD {
         return None;
     }
     let unread = case.text_bytes.saturating_sub(case.pod.length(NodeId::ROOT));

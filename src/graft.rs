@@ -130,7 +130,7 @@ pub fn graft(subject: &Subject<'_>, presets: &PresetSet) -> Result<Grafted, Unde
         exempt: subject.exempt,
         extra_labels: subject.extra_labels,
         claims: subject.claims,
-        text_bytes: subject.pod.text_bytes(),
+        text_bytes: subject.pod.length(NodeId::ROOT),
     };
     let decision = decide::decide(&case, presets)?;
     let operations = decision.patch().map(|draft| steps(draft, decision.grafting.as_ref())).unwrap_or_default();

@@ -208,10 +208,10 @@ fn merge<'a>(copy: Option<Tree<'a>>, subject: Subject<'_, 'a>, members: &[Member
     let mut stop = lower.stop;
     let mut run = base;
     if stop.is_none() && !second.is_empty() {
-        let recorded: Vec<usize> = second.iter().copied().filter(|who| members[*who].believed).collect();
-        let mixed = !recorded.is_empty() && recorded.len() < second.len();
+        let believed = |who: &usize| members[*who].believed;
+        let mixed = second.iter().any(believed) && !second.iter().all(believed);
         if mixed {
-            run.hold_what_is_there(&recorded);
+            run.hold_what_is_there(&second.iter().copied().filter(believed).collect::<Vec<usize>>());
         }
         let kept = if first.is_empty() && !mixed { None } else { Some(run.clone()) };
         let redo = || kept.clone().unwrap_or_else(fresh);

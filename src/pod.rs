@@ -47,7 +47,7 @@ pub fn check_shape(tree: &Tree<'_>) -> Result<(), Malformed> {
         return Err(Malformed { path: "spec".to_owned(), wanted: "an object" });
     };
     expect(tree, spec, Shape::Object, || "spec".to_owned())?;
-    members(tree, spec, SPEC, &|| "spec".to_owned())?;
+    members(tree, spec, of_spec, &|| "spec".to_owned())?;
     for list in ALL_CONTAINER_LISTS {
         let containers = tree.present(spec, list).into_iter().flat_map(|node| tree.children(node));
         for (index, container) in containers.enumerate() {
@@ -55,7 +55,7 @@ pub fn check_shape(tree: &Tree<'_>) -> Result<(), Malformed> {
             if tree.get_str(container, "name").is_none() {
                 return Err(Malformed { path: format!("{}.name", path()), wanted: "a string" });
             }
-            members(tree, container, CONTAINER, &path)?;
+            members(tree, container, of_container, &path)?;
         }
     }
     Ok(())
@@ -72,57 +72,87 @@ enum Shape {
     Of(Members),
     /// A list of objects with these members.
     Entries(Members),
+    /// A list of objects whose members of these names are texts.
+    Texts(&'static [&'static str]),
 }
 
-type Members = &'static [(&'static str, Shape)];
+/// The shapes of members that are read. What is only compared has none: it is equal, or it is not. The length tells most names apart.
+type Members = fn(&str) -> Option<Shape>;
 
-/// The members of a Pod's spec that are read. What is only compared has no shape: it is equal, or it is not.
-const SPEC: Members = &[
-    ("volumes", NAMED),
-    ("initContainers", Shape::Entries(&[])),
-    ("containers", Shape::Entries(&[])),
-    ("ephemeralContainers", Shape::Entries(&[])),
-    ("tolerations", Shape::Entries(&[("key", Shape::Text), ("operator", Shape::Text), ("value", Shape::Text), ("effect", Shape::Text)])),
-    ("imagePullSecrets", NAMED),
-    ("hostAliases", Shape::Entries(&[("ip", Shape::Text), ("hostnames", Shape::List)])),
-    ("topologySpreadConstraints", Shape::Entries(&[("topologyKey", Shape::Text), ("whenUnsatisfiable", Shape::Text)])),
-    ("resourceClaims", NAMED),
-    ("nodeSelector", Shape::Object),
-    ("securityContext", Shape::Object),
-    ("resources", RESOURCES),
-    ("hostNetwork", Shape::Bool),
-    ("restartPolicy", Shape::Text),
-    ("priorityClassName", Shape::Text),
-    ("serviceAccountName", Shape::Text),
-    ("serviceAccount", Shape::Text),
-];
+fn of_spec(key: &str) -> Option<Shape> {
+    Some(match (key.len(), key) {
+        (7, "volumes") => NAMED,
+        (14, "initContainers") | (10, "containers") | (19, "ephemeralContainers") => Shape::Texts(&[]),
+        (11, "tolerations") => Shape::Texts(&["key", "operator", "value", "effect"]),
+        (16, "imagePullSecrets") | (14, "resourceClaims") => NAMED,
+        (11, "hostAliases") => Shape::Entries(of_alias),
+        (25, "topologySpreadConstraints") => Shape::Texts(&["topologyKey", "whenUnsatisfiable"]),
+        (12, "nodeSelector") | (15, "securityContext") => Shape::Object,
+        (9, "resources") => Shape::Of(of_resources),
+        (11, "hostNetwork") => Shape::Bool,
+        (13, "restartPolicy") | (17, "priorityClassName") | (18, "serviceAccountName") | (14, "serviceAccount") => Shape::Text,
+        _ => return None,
+    })
+}
 
-const CONTAINER: Members = &[
-    ("image", Shape::Text),
-    ("env", NAMED),
-    ("envFrom", Shape::Entries(&[("prefix", Shape::Text), ("configMapRef", REFERENCE), ("secretRef", REFERENCE)])),
-    ("volumeMounts", Shape::Entries(&[("name", Shape::Text), ("mountPath", Shape::Text)])),
-    ("volumeDevices", Shape::Entries(&[("name", Shape::Text), ("devicePath", Shape::Text)])),
-    ("ports", Shape::Entries(PORT)),
-    ("resources", RESOURCES),
-];
+fn of_container(key: &str) -> Option<Shape> {
+    Some(match (key.len(), key) {
+        (5, "image") => Shape::Text,
+        (3, "env") => NAMED,
+        (7, "envFrom") => Shape::Entries(of_source),
+        (12, "volumeMounts") => Shape::Texts(&["name", "mountPath"]),
+        (13, "volumeDevices") => Shape::Texts(&["name", "devicePath"]),
+        (5, "ports") => Shape::Entries(of_port),
+        (9, "resources") => Shape::Of(of_resources),
+        _ => return None,
+    })
+}
 
-const PORT: Members =
-    &[("containerPort", Shape::Int), ("hostPort", Shape::Int), ("protocol", Shape::Text), ("name", Shape::Text), ("hostIP", Shape::Text)];
+fn of_port(key: &str) -> Option<Shape> {
+    Some(match (key.len(), key) {
+        (13, "containerPort") | (8, "hostPort") => Shape::Int,
+        (8, "protocol") | (4, "name") | (6, "hostIP") => Shape::Text,
+        _ => return None,
+    })
+}
 
-const NAMED: Shape = Shape::Entries(&[("name", Shape::Text)]);
-const REFERENCE: Shape = Shape::Of(&[("name", Shape::Text)]);
-const RESOURCES: Shape = Shape::Of(&[("limits", Shape::Object), ("requests", Shape::Object), ("claims", NAMED)]);
+fn of_source(key: &str) -> Option<Shape> {
+    Some(match key {
+        "prefix" => Shape::Text,
+        "configMapRef" | "secretRef" => Shape::Of(of_reference),
+        _ => return None,
+    })
+}
+
+fn of_reference(key: &str) -> Option<Shape> {
+    (key == "name").then_some(Shape::Text)
+}
+
+fn of_alias(key: &str) -> Option<Shape> {
+    match key {
+        "ip" => Some(Shape::Text),
+        "hostnames" => Some(Shape::List),
+        _ => None,
+    }
+}
+
+fn of_resources(key: &str) -> Option<Shape> {
+    match key {
+        "limits" | "requests" => Some(Shape::Object),
+        "claims" => Some(NAMED),
+        _ => None,
+    }
+}
+
+const NAMED: Shape = Shape::Texts(&["name"]);
 
 fn members(tree: &Tree<'_>, object: NodeId, shapes: Members, path: &dyn Fn() -> String) -> Result<(), Malformed> {
     for member in tree.children(object) {
         let key = tree.key(member);
         // Nearly always all is well, and nobody wants the path.
-        let Some((_, shape)) = shapes.iter().find(|(name, _)| *name == key).filter(|(_, shape)| !fits(tree, member, *shape)) else {
-            continue;
-        };
+        let Some(shape) = shapes(key).filter(|shape| !fits(tree, member, *shape)) else { continue };
         let path = || format!("{}.{key}", path());
-        expect(tree, member, *shape, path)?;
+        expect(tree, member, shape, path)?;
         match shape {
             Shape::Of(shapes) => members(tree, member, shapes, &path)?,
             Shape::Entries(shapes) => {
@@ -130,6 +160,18 @@ fn members(tree: &Tree<'_>, object: NodeId, shapes: Members, path: &dyn Fn() -> 
                     let path = || format!("{}[{index}]", path());
                     expect(tree, entry, Shape::Object, path)?;
                     members(tree, entry, shapes, &path)?;
+                }
+            }
+            Shape::Texts(names) => {
+                for (index, entry) in tree.children(member).enumerate() {
+                    let path = || format!("{}[{index}]", path());
+                    expect(tree, entry, Shape::Object, path)?;
+                    let wrong = tree
+                        .children(entry)
+                        .find(|text| names.contains(&tree.key(*text)) && !matches!(tree.view(*text), View::String(_) | View::Null));
+                    if let Some(wrong) = wrong {
+                        return Err(Malformed { path: format!("{}.{}", path(), tree.key(wrong)), wanted: "a string" });
+                    }
                 }
             }
             _ => {}
@@ -140,11 +182,7 @@ fn members(tree: &Tree<'_>, object: NodeId, shapes: Members, path: &dyn Fn() -> 
 
 fn fits(tree: &Tree<'_>, node: NodeId, shape: Shape) -> bool {
     let has = |object: NodeId, members: Members| {
-        members.is_empty()
-            || tree.children(object).all(|member| {
-                let shape = members.iter().find(|(name, _)| *name == tree.key(member));
-                shape.is_none_or(|(_, shape)| fits(tree, member, *shape))
-            })
+        tree.children(object).all(|member| members(tree.key(member)).is_none_or(|shape| fits(tree, member, shape)))
     };
     match (shape, tree.view(node)) {
         (_, View::Null)
@@ -155,6 +193,7 @@ fn fits(tree: &Tree<'_>, node: NodeId, shape: Shape) -> bool {
         | (Shape::Bool, View::Bool(_)) => true,
         (Shape::Of(members), View::Object) => has(node, members),
         (Shape::Entries(members), View::List) => tree.children(node).all(|entry| tree.view(entry) == View::Object && has(entry, members)),
+        (Shape::Texts(names), View::List) => tree.children(node).all(|entry| tree.has_texts(entry, names)),
         _ => false,
     }
 }
@@ -162,12 +201,12 @@ fn fits(tree: &Tree<'_>, node: NodeId, shape: Shape) -> bool {
 fn expect(tree: &Tree<'_>, node: NodeId, shape: Shape, path: impl FnOnce() -> String) -> Result<(), Malformed> {
     let wanted = match (shape, tree.view(node)) {
         (Shape::Object | Shape::Of(_), View::Object)
-        | (Shape::List | Shape::Entries(_), View::List)
+        | (Shape::List | Shape::Entries(_) | Shape::Texts(_), View::List)
         | (Shape::Text, View::String(_))
         | (Shape::Int, View::Int(_))
         | (Shape::Bool, View::Bool(_)) => return Ok(()),
         (Shape::Object | Shape::Of(_), _) => "an object",
-        (Shape::List | Shape::Entries(_), _) => "a list",
+        (Shape::List | Shape::Entries(_) | Shape::Texts(_), _) => "a list",
         (Shape::Text, _) => "a string",
         (Shape::Int, _) => "an integer",
         (Shape::Bool, _) => "true or false",

@@ -372,6 +372,24 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Whether a node is an object all of whose members are texts or null, or have another name than these.
+    #[must_use]
+    pub fn has_texts(&self, node: NodeId, names: &[&str]) -> bool {
+        let object = &self.nodes[node.index()];
+        if !matches!(object.value, Value::Object) {
+            return false;
+        }
+        let mut child = if names.is_empty() { NONE } else { object.first };
+        while child != NONE {
+            let member = &self.nodes[child as usize];
+            if !matches!(member.value, Value::String(_) | Value::Null) && names.contains(&self.key(NodeId(child))) {
+                return false;
+            }
+            child = member.next;
+        }
+        true
+    }
+
     /// Takes over who holds each node from a copy of this tree, where nobody but the author does here.
     pub fn hold_as(&mut self, copy: &Tree<'_>) {
         for (node, theirs) in self.nodes.iter_mut().zip(&copy.nodes).filter(|(node, _)| node.holder == 0) {

@@ -40,7 +40,7 @@ fn decided(presets: &str, faults: u32) -> Result<(Vec<String>, Option<Skip>, usi
         exempt: &[],
         extra_labels: &[],
         claims: &[],
-        text_bytes: pod.text_bytes(),
+        text_bytes: pod.length(NodeId::ROOT),
     };
     FAULTS.set(faults);
     let decision = decide(&case, &presets);
