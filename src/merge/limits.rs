@@ -19,6 +19,8 @@ enum Fate {
     Same,
     /// Not there.
     Add,
+    /// Not there, and the API server would have written the same but for the limit that the preset replaces.
+    AddForItself,
     /// There and different, and the preset's takes the place.
     Replace(NodeId),
     /// There and different, and stays.
@@ -27,7 +29,7 @@ enum Fate {
 
 impl Fate {
     fn changes(self) -> bool {
-        matches!(self, Fate::Add | Fate::Replace(_))
+        matches!(self, Fate::Add | Fate::AddForItself | Fate::Replace(_))
     }
 }
 
@@ -46,6 +48,29 @@ type Plan<'a> = Vec<Planned<'a>>;
 
 fn planned<'p, 'a>(plan: &'p [Planned<'a>], map: usize, key: &str) -> Option<&'p Planned<'a>> {
     plan.iter().find(|planned| planned.map == map && planned.key == key)
+}
+
+/// A request that equals the limit which the Pod has is implied by it no more where the preset replaces that limit. Whether there is one.
+fn say_what_was_implied(plan: &mut [Planned<'_>]) -> bool {
+    let mut said = false;
+    for index in 0..plan.len() {
+        let replaced = |limit: &Planned<'_>| matches!(limit.fate, Fate::Replace(_));
+        if plan[index].fate == Fate::Same && planned(plan, 0, plan[index].key).is_some_and(replaced) {
+            plan[index].fate = Fate::AddForItself;
+            said = true;
+        }
+    }
+    said
+}
+
+/// Where the limit stays after all, so does what it implies.
+fn leave_what_is_implied(plan: &mut [Planned<'_>]) {
+    for index in 0..plan.len() {
+        let stays = |limit: &Planned<'_>| limit.fate == Fate::Leave;
+        if plan[index].fate == Fate::AddForItself && planned(plan, 0, plan[index].key).is_some_and(stays) {
+            plan[index].fate = Fate::Same;
+        }
+    }
 }
 
 /// What changes something, as (map, key).
@@ -80,8 +105,12 @@ impl<'a> Run<'_, 'a> {
     pub fn container_resources(&mut self, who: usize, container: NodeId, member: NodeId) {
         let there = self.tree().present(container, "resources");
         let mut plan = self.plan(who, container, there, member);
+        let said = say_what_was_implied(&mut plan);
         self.keep_within_limits(who, container, there, &mut plan);
         self.keep_within_pod(who, container, there, &mut plan);
+        if said {
+            leave_what_is_implied(&mut plan);
+        }
         self.carry_out(who, container, there, member, &plan);
     }
 
@@ -301,7 +330,7 @@ impl<'a> Run<'_, 'a> {
         let content = self.part(who, entry);
         match fate {
             Some(Fate::Hold(node)) => self.hold(who, node),
-            Some(Fate::Add) => {
+            Some(Fate::Add | Fate::AddForItself) => {
                 self.draft.add_member(map, source.key(entry), content, Self::holder(who));
                 self.applied(who);
             }
