@@ -189,7 +189,6 @@ fn judge<'a>(case: &Case<'_, 'a>, choice: &Choice<'_, 'a>, grafting: &Grafting<'
     }
     let mut received = case.pod.copy();
     patch::check(&grafting.draft, &mut received).map_err(Trouble::Fault)?;
-    received.disown();
     let again = merge::graft_onto(received, Subject { received: grafting.draft.tree(), claims: case.claims }, choice);
     match again {
         Ok(again) if again.verdict != Verdict::Rejected => {

@@ -175,9 +175,7 @@ impl<'a> Draft<'a> {
     /// Takes a working copy over as if it had been received: nobody but the Pod holds anything.
     #[must_use]
     pub fn received_again(tree: &Tree<'a>) -> Self {
-        let mut tree = tree.copy();
-        tree.disown();
-        Draft::new(tree)
+        Draft::new(tree.copy())
     }
 
     /// A preset's entry was there and equal: it holds it from now on.

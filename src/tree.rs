@@ -170,11 +170,11 @@ impl<'a> Tree<'a> {
         self.nodes.iter().skip(nodes).map(|node| length(node.key) + value(node.value)).sum()
     }
 
-    /// A copy with room for what a few presets add.
+    /// A copy in which nobody but the document's author holds anything, with room for what a few presets add.
     #[must_use]
     pub fn copy(&self) -> Self {
         let mut nodes = Vec::with_capacity(self.nodes.len() + 160);
-        nodes.extend_from_slice(&self.nodes);
+        nodes.extend(self.nodes.iter().map(|node| Node { holder: 0, ..*node }));
         let mut own = String::new();
         if !self.own.is_empty() {
             own.reserve_exact(self.own.len() + 256);
@@ -513,13 +513,6 @@ impl<'a> Tree<'a> {
         let copied = copy.push(parent, key, value);
         for child in self.children(node) {
             self.copy_into(child, Some(copied), copy);
-        }
-    }
-
-    /// Makes the document's author the holder of everything.
-    pub fn disown(&mut self) {
-        for node in &mut self.nodes {
-            node.holder = 0;
         }
     }
 
