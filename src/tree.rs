@@ -4,6 +4,9 @@
 //! memory, grafting a preset copies a few nodes, and fields that no Kubernetes release knows pass through like any other. Numbers that fit an
 //! `i64` are kept as such, all others as they were written.
 
+mod change;
+mod compare;
+mod copy;
 mod read;
 mod scan;
 mod write;
@@ -78,15 +81,6 @@ struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Makes the texts of a node that was copied from the tree `from` such that are borrowed from there.
-    #[inline]
-    fn borrow(&mut self, from: &'a Tree<'a>) {
-        self.key = borrow(from, self.key);
-        if let Value::Number(text) | Value::String(text) = &mut self.value {
-            *text = borrow(from, *text);
-        }
-    }
-
     const NOTHING: Self =
         Node { key: Text::Borrowed(""), value: Value::Null, parent: NONE, first: NONE, last: NONE, next: NONE, holder: 0 };
 }
@@ -168,19 +162,6 @@ impl<'a> Tree<'a> {
             _ => 1,
         };
         self.nodes.iter().skip(nodes).map(|node| length(node.key) + value(node.value)).sum()
-    }
-
-    /// A copy in which nobody but the document's author holds anything, with room for what a few presets add.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        let mut nodes = Vec::with_capacity(self.nodes.len() + 160);
-        nodes.extend(self.nodes.iter().map(|node| Node { holder: 0, ..*node }));
-        let mut own = String::new();
-        if !self.own.is_empty() {
-            own.reserve_exact(self.own.len() + 256);
-            own.push_str(&self.own);
-        }
-        Tree { nodes, own }
     }
 
     /// Empties the tree and keeps its memory.
@@ -360,18 +341,6 @@ impl<'a> Tree<'a> {
         self.nodes[node.index()].holder
     }
 
-    /// Says who holds a node and everything below it, where nobody but the author did.
-    pub fn hold(&mut self, node: NodeId, holder: HolderId) {
-        if self.nodes[node.index()].holder == 0 {
-            self.nodes[node.index()].holder = holder;
-        }
-        let mut child = self.nodes[node.index()].first;
-        while child != NONE {
-            self.hold(NodeId(child), holder);
-            child = self.nodes[child as usize].next;
-        }
-    }
-
     /// Whether a node is an object all of whose members are texts or null, or have another name than these.
     #[must_use]
     pub fn has_texts(&self, node: NodeId, names: &[&str]) -> bool {
@@ -388,275 +357,6 @@ impl<'a> Tree<'a> {
             child = member.next;
         }
         true
-    }
-
-    /// Takes over who holds each node from a copy of this tree, where nobody but the author does here.
-    pub fn hold_as(&mut self, copy: &Tree<'_>) {
-        for (node, theirs) in self.nodes.iter_mut().zip(&copy.nodes).filter(|(node, _)| node.holder == 0) {
-            node.holder = theirs.holder;
-        }
-    }
-
-    /// Says who holds this very node, and nothing of what is below it.
-    pub fn hold_only(&mut self, node: NodeId, holder: HolderId) {
-        self.nodes[node.index()].holder = holder;
-    }
-
-    /// Copies `node` of `from` with everything below it, except the nodes that `without` names, and hangs it nowhere yet. The nodes of `from`
-    /// must be in the order in which they are read, as those of a fragment are.
-    pub fn graft(&mut self, from: &'a Tree<'a>, node: NodeId, without: &[NodeId], holder: HolderId) -> NodeId {
-        let copied = NodeId(self.nodes.len() as u32);
-        if without.is_empty() {
-            self.nodes.extend_from_slice(&from.nodes[node.index()..from.end(node)]);
-            for copy in &mut self.nodes[copied.index()..] {
-                for link in [&mut copy.parent, &mut copy.first, &mut copy.last, &mut copy.next] {
-                    if *link != NONE {
-                        *link = link.wrapping_sub(node.0).wrapping_add(copied.0);
-                    }
-                }
-                copy.borrow(from);
-                copy.holder = holder;
-            }
-            let root = &mut self.nodes[copied.index()];
-            (root.parent, root.next) = (NONE, NONE);
-            return copied;
-        }
-        let source = &from.nodes[node.index()];
-        let mut copy = Node { parent: NONE, first: NONE, last: NONE, next: NONE, holder, ..*source };
-        copy.borrow(from);
-        self.nodes.push(copy);
-        let mut child = source.first;
-        while child != NONE {
-            if !without.contains(&NodeId(child)) {
-                let below = self.graft(from, NodeId(child), without, holder);
-                self.nodes[below.index()].parent = copied.0;
-                self.link_last(copied, below.0);
-            }
-            child = from.nodes[child as usize].next;
-        }
-        copied
-    }
-
-    /// One past the last node below this one, where nodes are in the order in which they are read.
-    fn end(&self, node: NodeId) -> usize {
-        let mut last = node.0;
-        while self.nodes[last as usize].last != NONE {
-            last = self.nodes[last as usize].last;
-        }
-        last as usize + 1
-    }
-
-    /// Makes a string node that hangs nowhere yet.
-    pub fn detached(&mut self, value: Value<'a>, holder: HolderId) -> NodeId {
-        let id = self.push(None, Text::Borrowed(""), value);
-        self.nodes[id.index()].holder = holder;
-        id
-    }
-
-    /// Hangs a node that hangs nowhere into an object under `key`, in the place of a member of that name, or at the end.
-    pub fn set_member(&mut self, object: NodeId, key: Text<'a>, node: NodeId) {
-        let there = self.get(object, self.text(key));
-        self.nodes[node.index()].key = key;
-        match there {
-            Some(there) => self.exchange(there, node),
-            None => {
-                self.nodes[node.index()].parent = object.0;
-                self.link_last(object, node.0);
-            }
-        }
-    }
-
-    /// Puts `new`, which hangs nowhere, in the place of `old`, which hangs nowhere afterwards.
-    pub fn exchange(&mut self, old: NodeId, new: NodeId) {
-        let Some(parent) = self.parent(old) else { return };
-        let before = self.before(parent, old);
-        self.nodes[new.index()].parent = parent.0;
-        self.nodes[new.index()].next = self.nodes[old.index()].next;
-        match before {
-            Some(before) => self.nodes[before.index()].next = new.0,
-            None => self.nodes[parent.index()].first = new.0,
-        }
-        if self.nodes[parent.index()].last == old.0 {
-            self.nodes[parent.index()].last = new.0;
-        }
-        self.nodes[old.index()].parent = NONE;
-        self.nodes[old.index()].next = NONE;
-    }
-
-    /// As [`Tree::exchange`]; the new node takes the old one's key.
-    pub fn exchange_keeping_key(&mut self, old: NodeId, new: NodeId) {
-        self.nodes[new.index()].key = self.nodes[old.index()].key;
-        self.exchange(old, new);
-    }
-
-    /// A copy of a node and all below it that borrows nothing, its nodes in the order in which they are read, no larger than it must be.
-    #[must_use]
-    pub fn to_owned_tree(&self, node: NodeId) -> Tree<'static> {
-        let mut copy = Tree::new();
-        self.copy_into(node, None, &mut copy);
-        copy.nodes.shrink_to_fit();
-        copy.own.shrink_to_fit();
-        copy
-    }
-
-    fn copy_into(&self, node: NodeId, parent: Option<NodeId>, copy: &mut Tree<'static>) {
-        let key = if parent.is_some() { copy.keep(self.key(node)) } else { Text::Borrowed("") };
-        let value = match self.view(node) {
-            View::Null => Value::Null,
-            View::Bool(value) => Value::Bool(value),
-            View::Int(value) => Value::Int(value),
-            View::Number(text) => Value::Number(copy.keep(text)),
-            View::String(text) => Value::String(copy.keep(text)),
-            View::List => Value::List,
-            View::Object => Value::Object,
-        };
-        let copied = copy.push(parent, key, value);
-        for child in self.children(node) {
-            self.copy_into(child, Some(copied), copy);
-        }
-    }
-
-    /// The memory of this tree for a document of another life.
-    #[must_use]
-    pub fn recycle<'b>(mut self) -> Tree<'b> {
-        self.clear();
-        // Collecting in place keeps the allocation; there is nothing left to map.
-        let nodes = self.nodes.into_iter().map(|_| Node::NOTHING).collect();
-        Tree { nodes, own: self.own }
-    }
-
-    /// Hangs a node that hangs nowhere into a list, before the entry that is at `index` now; past the end: at the end.
-    pub fn insert(&mut self, list: NodeId, index: usize, node: NodeId) {
-        self.nodes[node.index()].parent = list.0;
-        if index == 0 {
-            self.nodes[node.index()].next = self.nodes[list.index()].first;
-            self.nodes[list.index()].first = node.0;
-            if self.nodes[list.index()].last == NONE {
-                self.nodes[list.index()].last = node.0;
-            }
-            return;
-        }
-        let before = if index == usize::MAX { None } else { self.children(list).nth(index - 1) };
-        match before {
-            Some(before) if before.0 != self.nodes[list.index()].last => {
-                self.nodes[node.index()].next = self.nodes[before.index()].next;
-                self.nodes[before.index()].next = node.0;
-            }
-            _ => self.link_last(list, node.0),
-        }
-    }
-
-    /// Takes a node out of what it hangs in.
-    pub fn cut(&mut self, node: NodeId) {
-        let Some(parent) = self.parent(node) else { return };
-        let before = self.before(parent, node);
-        let next = self.nodes[node.index()].next;
-        match before {
-            Some(before) => self.nodes[before.index()].next = next,
-            None => self.nodes[parent.index()].first = next,
-        }
-        if self.nodes[parent.index()].last == node.0 {
-            self.nodes[parent.index()].last = before.map_or(NONE, |before| before.0);
-        }
-        self.nodes[node.index()].parent = NONE;
-        self.nodes[node.index()].next = NONE;
-    }
-
-    fn before(&self, parent: NodeId, node: NodeId) -> Option<NodeId> {
-        let mut before = None;
-        for child in self.children(parent) {
-            if child == node {
-                return before;
-            }
-            before = Some(child);
-        }
-        None
-    }
-
-    /// Whether two nodes say the same, members of objects in any order, numbers and strings to the letter.
-    #[must_use]
-    pub fn same(&self, node: NodeId, other: &Tree<'_>, at: NodeId) -> bool {
-        match (self.nodes[node.index()].value, other.nodes[at.index()].value) {
-            (Value::Null, Value::Null) => true,
-            (Value::Bool(left), Value::Bool(right)) => left == right,
-            (Value::Int(left), Value::Int(right)) => left == right,
-            (Value::Number(left), Value::Number(right)) | (Value::String(left), Value::String(right)) => self.same_text(left, other, right),
-            (Value::List, Value::List) => {
-                let (mut left, mut right) = (self.children(node), other.children(at));
-                loop {
-                    match (left.next(), right.next()) {
-                        (None, None) => return true,
-                        (Some(left), Some(right)) if self.same(left, other, right) => {}
-                        _ => return false,
-                    }
-                }
-            }
-            (Value::Object, Value::Object) => self.same_members(node, other, at),
-            _ => false,
-        }
-    }
-
-    /// Two copies of one document borrow from one place: then there is nothing to compare.
-    #[inline]
-    fn same_text<'b>(&self, left: Text<'a>, other: &Tree<'b>, right: Text<'b>) -> bool {
-        match (left, right) {
-            (Text::Borrowed(left), Text::Borrowed(right)) if std::ptr::eq(left, right) => true,
-            _ => self.text(left) == other.text(right),
-        }
-    }
-
-    /// Whether two trees were built in the same steps: then they say the same. Where they were not, they may say the same nevertheless.
-    #[must_use]
-    pub fn built_alike<'b>(&self, other: &Tree<'b>) -> bool {
-        let texts = |left: Text<'a>, right: Text<'b>| match (left, right) {
-            (Text::Borrowed(left), Text::Borrowed(right)) if std::ptr::eq(left, right) => true,
-            _ => self.same_text(left, other, right),
-        };
-        let alike = |(left, right): (&Node<'a>, &Node<'b>)| {
-            let links = left.first == right.first && left.next == right.next;
-            let values = match (left.value, right.value) {
-                (Value::Null, Value::Null) | (Value::List, Value::List) | (Value::Object, Value::Object) => true,
-                (Value::Bool(left), Value::Bool(right)) => left == right,
-                (Value::Int(left), Value::Int(right)) => left == right,
-                (Value::Number(left), Value::Number(right)) | (Value::String(left), Value::String(right)) => texts(left, right),
-                _ => false,
-            };
-            links && values && texts(left.key, right.key)
-        };
-        self.nodes.len() == other.nodes.len() && self.nodes.iter().zip(&other.nodes).all(alike)
-    }
-
-    fn same_members(&self, node: NodeId, other: &Tree<'_>, at: NodeId) -> bool {
-        let (mut left, mut right) = (self.children(node), other.children(at));
-        loop {
-            match (left.next(), right.next()) {
-                (None, None) => return true,
-                (Some(mine), Some(theirs)) if self.same_text(self.nodes[mine.index()].key, other, other.nodes[theirs.index()].key) => {
-                    if !self.same(mine, other, theirs) {
-                        return false;
-                    }
-                }
-                // Out of step: the slow way, by name.
-                (Some(_), Some(_)) => {
-                    return self.count(node) == other.count(at)
-                        && self
-                            .children(node)
-                            .all(|mine| other.get(at, self.key(mine)).is_some_and(|theirs| self.same(mine, other, theirs)));
-                }
-                _ => return false,
-            }
-        }
-    }
-}
-
-/// A fragment's text as text that is borrowed from it.
-#[inline]
-fn borrow<'a>(from: &'a Tree<'a>, text: Text<'a>) -> Text<'a> {
-    match text {
-        // What has no text, and most entries of lists have no key, needs no look.
-        Text::Borrowed(_) => text,
-        Text::Own(_, 0) => Text::Borrowed(""),
-        Text::Own(start, len) => Text::Borrowed(&from.own[start as usize..(start + len) as usize]),
     }
 }
 
@@ -681,60 +381,4 @@ impl Iterator for Children<'_, '_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn json(tree: &Tree<'_>) -> String {
-        let mut out = String::new();
-        tree.write(NodeId::ROOT, &mut out);
-        out
-    }
-
-    #[test]
-    fn what_is_read_is_written() {
-        for text in [r#"{"a":[1,2.50,-7,18446744073709551616,true,null,"x\n\u00e9\"\\"],"b":{},"c":[]}"#, "[]", "\"text\""] {
-            let tree = parse(text).unwrap();
-            let back: serde_json::Value = serde_json::from_str(&json(&tree)).unwrap();
-            assert_eq!(back, serde_json::from_str::<serde_json::Value>(text).unwrap());
-        }
-    }
-
-    #[test]
-    fn entries_are_inserted_exchanged_and_cut() {
-        let fragment = parse(r#"{"x":"new"}"#).unwrap();
-        let mut tree = parse(r#"{"list":["a","b"],"n":1}"#).unwrap();
-        let list = tree.get(NodeId::ROOT, "list").unwrap();
-        for index in [0, 2, 9] {
-            let new = tree.graft(&fragment, NodeId::ROOT, &[], 3);
-            tree.insert(list, index, new);
-        }
-        assert_eq!(json(&tree), r#"{"list":[{"x":"new"},"a",{"x":"new"},"b",{"x":"new"}],"n":1}"#);
-        let last = tree.children(list).last().unwrap();
-        assert_eq!(tree.holder(last), 3);
-        assert_eq!(tree.position(last), 4);
-        tree.cut(last);
-        let first = tree.children(list).next().unwrap();
-        let new = tree.detached(Value::Bool(true), 1);
-        tree.exchange(first, new);
-        let number = tree.get(NodeId::ROOT, "n").unwrap();
-        tree.cut(number);
-        assert_eq!(json(&tree), r#"{"list":[true,"a",{"x":"new"},"b"]}"#);
-        let end = tree.graft(&fragment, NodeId::ROOT, &[], 0);
-        tree.insert(list, 4, end);
-        assert_eq!(tree.position(end), 4);
-    }
-
-    #[test]
-    fn sameness_is_to_the_letter_but_for_the_order_of_members() {
-        let tree = parse(r#"{"a":1,"b":[1,2]}"#).unwrap();
-        for (text, same) in [
-            (r#"{"b":[1,2],"a":1}"#, true),
-            (r#"{"b":[2,1],"a":1}"#, false),
-            (r#"{"a":1}"#, false),
-            (r#"{"a":1,"b":[1,2],"c":0}"#, false),
-            (r#"{"a":1.0,"b":[1,2]}"#, false),
-        ] {
-            assert_eq!(tree.same(NodeId::ROOT, &parse(text).unwrap(), NodeId::ROOT), same, "{text}");
-        }
-    }
-}
+mod tests;

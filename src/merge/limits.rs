@@ -1,5 +1,9 @@
 //! Requests and limits: a request stays within its limit, and containers stay within what the Pod states for itself.
 
+mod plan;
+
+use plan::{Fate, MAPS, Plan, Planned, changes, leave_what_is_implied, planned, say_what_was_implied};
+
 use super::run::{Run, named_path};
 use crate::conflict::ConflictKind;
 use crate::draft::{Part, push_token};
@@ -7,76 +11,6 @@ use crate::quantity::Quantity;
 use crate::resources::container_requests;
 use crate::schema::Kind;
 use crate::tree::{HolderId, NodeId, Tree, View};
-
-const MAPS: [&str; 2] = ["limits", "requests"];
-
-/// What becomes of one entry of the preset's `limits` or `requests`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// There and equal.
-    Hold(NodeId),
-    /// Not there, and the API server will write the same.
-    Same,
-    /// Not there.
-    Add,
-    /// Not there, and the API server would have written the same but for the limit that the preset replaces.
-    AddForItself,
-    /// There and different, and the preset's takes the place.
-    Replace(NodeId),
-    /// There and different, and stays.
-    Leave,
-}
-
-impl Fate {
-    fn changes(self) -> bool {
-        matches!(self, Fate::Add | Fate::AddForItself | Fate::Replace(_))
-    }
-}
-
-/// One entry of a preset's `limits` or `requests`.
-#[derive(Clone, Copy, Debug)]
-struct Planned<'a> {
-    /// Its place in [`MAPS`].
-    map: usize,
-    key: &'a str,
-    node: NodeId,
-    fate: Fate,
-}
-
-/// Entries of one preset that are looked at together, sorted by map and key.
-type Plan<'a> = Vec<Planned<'a>>;
-
-fn planned<'p, 'a>(plan: &'p [Planned<'a>], map: usize, key: &str) -> Option<&'p Planned<'a>> {
-    plan.iter().find(|planned| planned.map == map && planned.key == key)
-}
-
-/// A request that equals the limit which the Pod has is implied by it no more where the preset replaces that limit. Whether there is one.
-fn say_what_was_implied(plan: &mut [Planned<'_>]) -> bool {
-    let mut said = false;
-    for index in 0..plan.len() {
-        let replaced = |limit: &Planned<'_>| matches!(limit.fate, Fate::Replace(_));
-        if plan[index].fate == Fate::Same && planned(plan, 0, plan[index].key).is_some_and(replaced) {
-            plan[index].fate = Fate::AddForItself;
-            said = true;
-        }
-    }
-    said
-}
-
-/// Where the limit stays after all, so does what it implies.
-fn leave_what_is_implied(plan: &mut [Planned<'_>]) {
-    for index in 0..plan.len() {
-        let stays = |limit: &Planned<'_>| limit.fate == Fate::Leave;
-        if plan[index].fate == Fate::AddForItself && planned(plan, 0, plan[index].key).is_some_and(stays) {
-            plan[index].fate = Fate::Same;
-        }
-    }
-}
-
-/// What changes something, as (map, key).
-fn changes<'a>(plan: &[Planned<'a>]) -> Vec<(usize, &'a str)> {
-    plan.iter().filter(|planned| planned.fate.changes()).map(|planned| (planned.map, planned.key)).collect()
-}
 
 fn entries<'t>(tree: &'t Tree<'_>, resources: Option<NodeId>, map: &str) -> impl Iterator<Item = NodeId> + 't {
     let node = resources.and_then(|resources| tree.present(resources, map));
