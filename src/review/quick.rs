@@ -18,7 +18,11 @@ pub(super) fn decode<'a>(body: &'a str, memory: &mut Tree<'a>) -> Option<Admissi
             "apiVersion" => once(&mut version, text(&mut scanner)?)?,
             "kind" => once(&mut kind, text(&mut scanner)?)?,
             "request" => once(&mut request, read_request(&mut scanner, memory)?)?,
-            _ => others.read_over(member, &mut scanner)?,
+            _ => {
+                let Cow::Borrowed(name) = member else { return None };
+                others.once(name)?;
+                scanner.skip()?;
+            }
         }
     }
     let fine = scanner.is_at_end() && version.as_deref() == Some("admission.k8s.io/v1") && kind.as_deref() == Some("AdmissionReview");
@@ -43,7 +47,11 @@ fn read_request<'a>(scanner: &mut Scanner<'a>, memory: &mut Tree<'a>) -> Option<
             "dryRun" => once(&mut dry_run, if scanner.null()? { false } else { scanner.boolean()? })?,
             "resource" => once(&mut resource, read_resource(scanner)?)?,
             "object" => once(&mut object, scanner.tree(memory, Text::Borrowed("object"), UNREAD)?)?,
-            _ => others.read_over(member, scanner)?,
+            _ => {
+                let Cow::Borrowed(name) = member else { return None };
+                others.once(name)?;
+                scanner.skip()?;
+            }
         }
     }
     if object.is_some() {
@@ -74,7 +82,11 @@ fn read_resource<'a>(scanner: &mut Scanner<'a>) -> Option<[Cow<'a, str>; 3]> {
             "group" => once(&mut group, text(scanner)?)?,
             "version" => once(&mut version, text(scanner)?)?,
             "resource" => once(&mut resource, text(scanner)?)?,
-            _ => others.read_over(member, scanner)?,
+            _ => {
+                let Cow::Borrowed(name) = member else { return None };
+                others.once(name)?;
+                scanner.skip()?;
+            }
         }
     }
     Some([group.unwrap_or_default(), version.unwrap_or_default(), resource.unwrap_or_default()])
@@ -88,14 +100,13 @@ struct Others<'a> {
 }
 
 impl<'a> Others<'a> {
-    fn read_over(&mut self, name: Cow<'a, str>, scanner: &mut Scanner<'a>) -> Option<()> {
-        let Cow::Borrowed(name) = name else { return None };
+    fn once(&mut self, name: &'a str) -> Option<()> {
         if self.names.get(..self.count)?.contains(&name) {
             return None;
         }
         *self.names.get_mut(self.count)? = name;
         self.count += 1;
-        scanner.skip()
+        Some(())
     }
 }
 
