@@ -172,12 +172,6 @@ impl<'a> Draft<'a> {
         self.tree
     }
 
-    /// Takes a working copy over as if it had been received: nobody but the Pod holds anything.
-    #[must_use]
-    pub fn received_again(tree: &Tree<'a>) -> Self {
-        Draft::new(tree.copy())
-    }
-
     /// A preset's entry was there and equal: it holds it from now on.
     pub fn hold(&mut self, node: NodeId, holder: HolderId) {
         self.tree.hold(node, holder);

@@ -186,7 +186,7 @@ fn merge<'a>(copy: Option<Tree<'a>>, subject: Subject<'_, 'a>, members: &[Member
         let spec = pod::spec(draft.tree()).unwrap_or(NodeId::ROOT);
         Run::new(draft, spec, members, subject)
     };
-    let fresh = || run(Draft::received_again(subject.received));
+    let fresh = || run(Draft::new(subject.received.copy()));
     let of_layer = |first: bool| {
         let fits = move |(_, member): &(usize, &Member<'_>)| {
             member.preset.is_first_layer() == first && !member.preset.is_shadow() && !member.kept_out

@@ -13,7 +13,7 @@ use crate::conflict::ConflictPolicy;
 use crate::preset::{Mode, Origin, Place, Placement, PresetKey, PresetSpec, Scope, Targets};
 use crate::schema::{Kind, TypeId, nearest};
 use crate::selector::Selector;
-use crate::tree::{NodeId, Text, Tree, Value, View};
+use crate::tree::{NodeId, Tree, View};
 use crate::yaml::shown;
 
 /// The parts of a preset that are Pod-shaped.
@@ -224,27 +224,9 @@ fn place(report: &mut Report<'_>, placement: NodeId, field: &str) -> Place {
 fn body(tree: &Tree<'static>, spec: NodeId) -> Tree<'static> {
     let mut body = Tree::object();
     for part in tree.children(spec).filter(|part| BODY.contains(&tree.key(*part)) && tree.view(*part) != View::Null) {
-        copy(tree, part, &mut body, NodeId::ROOT);
+        tree.copy_into(part, &mut body, Some(NodeId::ROOT));
     }
     body
-}
-
-fn copy(from: &Tree<'static>, node: NodeId, to: &mut Tree<'static>, parent: NodeId) {
-    let key = from.key(node);
-    let key = if key.is_empty() { Text::Borrowed("") } else { to.keep(key) };
-    let value = match from.view(node) {
-        View::Null => Value::Null,
-        View::Bool(value) => Value::Bool(value),
-        View::Int(value) => Value::Int(value),
-        View::Number(text) => Value::Number(to.keep(text)),
-        View::String(text) => Value::String(to.keep(text)),
-        View::List => Value::List,
-        View::Object => Value::Object,
-    };
-    let copied = to.push(Some(parent), key, value);
-    for child in from.children(node) {
-        copy(from, child, to, copied);
-    }
 }
 
 /// Checks the Pod-shaped parts, each by itself.

@@ -39,12 +39,10 @@ impl<'a> Run<'_, 'a> {
     pub fn container_resources(&mut self, who: usize, container: NodeId, member: NodeId) {
         let there = self.tree().present(container, "resources");
         let mut plan = self.plan(who, container, there, member);
-        let said = say_what_was_implied(&mut plan);
+        say_what_was_implied(&mut plan);
         self.keep_within_limits(who, container, there, &mut plan);
         self.keep_within_pod(who, container, there, &mut plan);
-        if said {
-            leave_what_is_implied(&mut plan);
-        }
+        leave_what_is_implied(&mut plan);
         self.carry_out(who, container, there, member, &plan);
     }
 

@@ -3,7 +3,7 @@
 use super::{HolderId, NONE, NodeId, Text, Tree, Value};
 
 impl<'a> Tree<'a> {
-    /// Makes a string node that hangs nowhere yet.
+    /// Makes a node that hangs nowhere yet.
     pub fn detached(&mut self, value: Value<'a>, holder: HolderId) -> NodeId {
         let id = self.push(None, Text::Borrowed(""), value);
         self.nodes[id.index()].holder = holder;

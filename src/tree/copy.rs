@@ -64,14 +64,16 @@ impl<'a> Tree<'a> {
     #[must_use]
     pub fn to_owned_tree(&self, node: NodeId) -> Tree<'static> {
         let mut copy = Tree::new();
-        self.copy_into(node, None, &mut copy);
+        self.copy_into(node, &mut copy, None);
         copy.nodes.shrink_to_fit();
         copy.own.shrink_to_fit();
         copy
     }
 
-    fn copy_into(&self, node: NodeId, parent: Option<NodeId>, copy: &mut Tree<'static>) {
-        let key = if parent.is_some() { copy.keep(self.key(node)) } else { Text::Borrowed("") };
+    /// Copies a node, with its key and all below it, as the last child of `parent`, or as the root without a key; borrows nothing.
+    pub fn copy_into(&self, node: NodeId, copy: &mut Tree<'static>, parent: Option<NodeId>) {
+        let key = self.key(node);
+        let key = if parent.is_none() || key.is_empty() { Text::Borrowed("") } else { copy.keep(key) };
         let value = match self.view(node) {
             View::Null => Value::Null,
             View::Bool(value) => Value::Bool(value),
@@ -83,7 +85,7 @@ impl<'a> Tree<'a> {
         };
         let copied = copy.push(parent, key, value);
         for child in self.children(node) {
-            self.copy_into(child, Some(copied), copy);
+            self.copy_into(child, copy, Some(copied));
         }
     }
 

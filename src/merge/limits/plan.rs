@@ -44,17 +44,14 @@ pub(super) fn planned<'p, 'a>(plan: &'p [Planned<'a>], map: usize, key: &str) ->
     plan.iter().find(|planned| planned.map == map && planned.key == key)
 }
 
-/// A request that equals the limit which the Pod has is implied by it no more where the preset replaces that limit. Whether there is one.
-pub(super) fn say_what_was_implied(plan: &mut [Planned<'_>]) -> bool {
-    let mut said = false;
+/// A request that equals the limit which the Pod has is implied by it no more where the preset replaces that limit.
+pub(super) fn say_what_was_implied(plan: &mut [Planned<'_>]) {
     for index in 0..plan.len() {
         let replaced = |limit: &Planned<'_>| matches!(limit.fate, Fate::Replace(_));
         if plan[index].fate == Fate::Same && planned(plan, 0, plan[index].key).is_some_and(replaced) {
             plan[index].fate = Fate::AddForItself;
-            said = true;
         }
     }
-    said
 }
 
 /// Where the limit stays after all, so does what it implies.
