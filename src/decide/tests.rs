@@ -24,32 +24,65 @@ const FIRST: &str = "{apiVersion: podgraft.dev/v1beta1, kind: ClusterPodPreset, 
 const SECOND: &str = "{apiVersion: podgraft.dev/v1beta1, kind: PodPreset, metadata: {name: second}, \
     spec: {selector: {}, env: [{name: B, value: b}]}}\n---\n";
 
-/// Decides with so many faults in the checks that come first: what is applied, why not all, and how many faults are reported.
-fn decided(presets: &str, faults: u32) -> Result<(Vec<String>, Option<Skip>, usize), Undecided> {
+fn compiled(presets: &str) -> PresetSet {
     let documents = read("presets", presets, &ReadOptions { default_namespace: "default" });
     let compiled = documents.into_iter().filter_map(|document| match document.reading {
         Reading::Preset(spec) => Some(Arc::new(Preset::compile(*spec))),
         _ => None,
     });
-    let presets = PresetSet::new(compiled.collect());
-    let pod = tree::parse(r#"{"metadata":{},"spec":{"containers":[{"name":"app","image":"i"}]}}"#).unwrap();
-    let case = Case {
-        pod: &pod,
+    PresetSet::new(compiled.collect())
+}
+
+fn pod() -> Tree<'static> {
+    tree::parse(r#"{"metadata":{},"spec":{"containers":[{"name":"app","image":"i"}]}}"#).unwrap()
+}
+
+fn case<'c, 'a>(pod: &'c Tree<'a>) -> Case<'c, 'a> {
+    Case {
+        pod,
         namespace: "default",
         namespace_labels: &|| Some(&[]),
         exempt: &[],
         extra_labels: &[],
         claims: &[],
         text_bytes: pod.length(NodeId::ROOT),
-    };
+    }
+}
+
+/// Decides with so many faults in the checks that come first: what is applied, why not all, and how many faults are reported.
+fn decided(presets: &str, faults: u32) -> Result<(Vec<String>, Option<Skip>, usize), Undecided> {
+    let (presets, pod) = (compiled(presets), pod());
     FAULTS.set(faults);
-    let decision = decide(&case, &presets);
+    let decision = decide(&case(&pod), &presets);
     FAULTS.set(0);
     let decision = decision?;
     let applied =
         decision.grafting.iter().flat_map(|grafting| grafting.applied.iter().map(|who| grafting.members[*who].preset.record().to_owned()));
     assert_eq!(decision.patch().is_some(), applied.clone().count() > 0);
     Ok((applied.collect(), decision.skip, decision.faults.len()))
+}
+
+#[test]
+fn a_merge_that_would_go_on_when_it_is_asked_again_is_not_sent() {
+    const REFUSES: &str = "{apiVersion: podgraft.dev/v1beta1, kind: PodPreset, metadata: {name: second}, \
+        spec: {selector: {}, conflictPolicy: Reject, template: {spec: {containers: [{name: app, image: other}]}}}}\n---\n";
+    for (second, would) in [(SECOND, "add /spec/containers/0/env/-"), (REFUSES, "refuse the Pod")] {
+        let (presets, pod) = (compiled(&(FIRST.to_owned() + second)), pod());
+        let case = case(&pod);
+        let choice = |left_out: Vec<String>| Choice {
+            set: &presets,
+            namespace: case.namespace,
+            namespace_labels: case.namespace_labels,
+            extra_labels: case.extra_labels,
+            only_first_layer: false,
+            left_out,
+        };
+        let unfinished = choice(vec!["second".to_owned()]);
+        let grafting = graft(&case, &unfinished).unwrap();
+        assert!(judge(&case, &unfinished, &grafting).is_ok());
+        let Err(Trouble::Fault(fault)) = judge(&case, &choice(Vec::new()), &grafting) else { panic!("{would}: not seen") };
+        assert_eq!(fault, Fault::NotSettled(would.to_owned()));
+    }
 }
 
 #[test]

@@ -53,3 +53,12 @@ fn sameness_is_to_the_letter_but_for_the_order_of_members() {
         assert_eq!(tree.same(NodeId::ROOT, &parse(text).unwrap(), NodeId::ROOT), same, "{text}");
     }
 }
+
+#[test]
+fn in_a_copy_nobody_but_the_author_holds_anything() {
+    let mut tree = parse(r#"{"a":{"b":1},"c":"\n"}"#).unwrap();
+    tree.hold(NodeId::ROOT, 2);
+    let copy = tree.copy();
+    assert_eq!(json(&copy), json(&tree));
+    assert!(copy.nodes.iter().all(|node| node.holder == 0));
+}
