@@ -62,6 +62,17 @@ fn decided(presets: &str, faults: u32) -> Result<(Vec<String>, Option<Skip>, usi
     Ok((applied.collect(), decision.skip, decision.faults.len()))
 }
 
+fn choice<'c, 'a>(case: &Case<'c, 'a>, set: &'a PresetSet, left_out: &[&str]) -> Choice<'c, 'a> {
+    Choice {
+        set,
+        namespace: case.namespace,
+        namespace_labels: case.namespace_labels,
+        extra_labels: case.extra_labels,
+        only_first_layer: false,
+        left_out: left_out.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
 #[test]
 fn a_merge_that_would_go_on_when_it_is_asked_again_is_not_sent() {
     const REFUSES: &str = "{apiVersion: podgraft.dev/v1beta1, kind: PodPreset, metadata: {name: second}, \
@@ -69,20 +80,22 @@ fn a_merge_that_would_go_on_when_it_is_asked_again_is_not_sent() {
     for (second, would) in [(SECOND, "add /spec/containers/0/env/-"), (REFUSES, "refuse the Pod")] {
         let (presets, pod) = (compiled(&(FIRST.to_owned() + second)), pod());
         let case = case(&pod);
-        let choice = |left_out: Vec<String>| Choice {
-            set: &presets,
-            namespace: case.namespace,
-            namespace_labels: case.namespace_labels,
-            extra_labels: case.extra_labels,
-            only_first_layer: false,
-            left_out,
-        };
-        let unfinished = choice(vec!["second".to_owned()]);
+        let unfinished = choice(&case, &presets, &["second"]);
         let grafting = graft(&case, &unfinished).unwrap();
         assert!(judge(&case, &unfinished, &grafting).is_ok());
-        let Err(Trouble::Fault(fault)) = judge(&case, &choice(Vec::new()), &grafting) else { panic!("{would}: not seen") };
+        let Err(Trouble::Fault(fault)) = judge(&case, &choice(&case, &presets, &[]), &grafting) else { panic!("{would}: not seen") };
         assert_eq!(fault, Fault::NotSettled(would.to_owned()));
     }
+}
+
+#[test]
+fn operations_that_do_not_give_what_the_merge_gave_are_not_sent() {
+    let (presets, pod) = (compiled(FIRST), pod());
+    let case = case(&pod);
+    let choice = choice(&case, &presets, &[]);
+    let mut grafting = graft(&case, &choice).unwrap();
+    grafting.draft.operations_mut().pop();
+    assert!(matches!(judge(&case, &choice, &grafting), Err(Trouble::Fault(Fault::Differs))));
 }
 
 #[test]
