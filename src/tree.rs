@@ -78,11 +78,13 @@ struct Node<'a> {
     last: u32,
     next: u32,
     holder: HolderId,
+    /// The key's [`mark`].
+    mark: u32,
 }
 
 impl<'a> Node<'a> {
     const NOTHING: Self =
-        Node { key: Text::Borrowed(""), value: Value::Null, parent: NONE, first: NONE, last: NONE, next: NONE, holder: 0 };
+        Node { key: Text::Borrowed(""), value: Value::Null, parent: NONE, first: NONE, last: NONE, next: NONE, holder: 0, mark: 0 };
 }
 
 /// A node's value with its text looked up.
@@ -181,27 +183,29 @@ impl<'a> Tree<'a> {
     pub fn push(&mut self, parent: Option<NodeId>, key: Text<'a>, value: Value<'a>) -> NodeId {
         let id = self.nodes.len() as u32;
         let parent_index = parent.map_or(NONE, |parent| parent.0);
-        self.nodes.push(Node { key, value, parent: parent_index, first: NONE, last: NONE, next: NONE, holder: 0 });
+        let mark = mark(self.text(key));
+        self.nodes.push(Node { key, value, parent: parent_index, first: NONE, last: NONE, next: NONE, holder: 0, mark });
         if let Some(parent) = parent {
             self.link_last(parent, id);
         }
         NodeId(id)
     }
 
-    /// As [`Tree::push`], where the child before is known; [`Tree::close`] must follow the last.
+    /// As [`Tree::push`], where the child before is known, or [`NONE`], and the key's mark; [`Tree::close`] must follow the last.
     #[inline]
-    fn push_after(&mut self, parent: NodeId, before: Option<NodeId>, key: Text<'a>, value: Value<'a>) -> NodeId {
+    fn push_after(&mut self, parent: NodeId, before: u32, key: Text<'a>, mark: u32, value: Value<'a>) -> NodeId {
         let id = self.nodes.len() as u32;
-        match before {
-            Some(before) => self.nodes[before.index()].next = id,
-            None => self.nodes[parent.index()].first = id,
+        if before == NONE {
+            self.nodes[parent.index()].first = id;
+        } else {
+            self.nodes[before as usize].next = id;
         }
-        self.nodes.push(Node { key, value, parent: parent.0, first: NONE, last: NONE, next: NONE, holder: 0 });
+        self.nodes.push(Node { key, value, parent: parent.0, first: NONE, last: NONE, next: NONE, holder: 0, mark });
         NodeId(id)
     }
 
-    fn close(&mut self, parent: NodeId, last: Option<NodeId>) {
-        self.nodes[parent.index()].last = last.map_or(NONE, |last| last.0);
+    fn close(&mut self, parent: NodeId, last: u32) {
+        self.nodes[parent.index()].last = last;
     }
 
     fn link_last(&mut self, parent: NodeId, id: u32) {
@@ -283,10 +287,16 @@ impl<'a> Tree<'a> {
 
     /// The member `key` of an object. Of two, the first: a reader that minds has refused them.
     #[must_use]
+    #[inline]
     pub fn get(&self, node: NodeId, key: &str) -> Option<NodeId> {
+        self.find(node, mark(key), key)
+    }
+
+    /// As [`Tree::get`], where the key's mark is known.
+    fn find(&self, node: NodeId, mark: u32, key: &str) -> Option<NodeId> {
         let mut index = self.nodes[node.index()].first;
         while let Some(child) = self.nodes.get(index as usize) {
-            if self.says(child.key, key) {
+            if child.mark == mark && self.says(child.key, key) {
                 return Some(NodeId(index));
             }
             index = child.next;
@@ -357,6 +367,18 @@ impl<'a> Tree<'a> {
             child = member.next;
         }
         true
+    }
+}
+
+/// A number for a name: two names that have not the same are different, and most that are different have not the same.
+#[inline]
+fn mark(name: &str) -> u32 {
+    let bytes = name.as_bytes();
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u32::from_le_bytes(*first) ^ u32::from_le_bytes(*last).rotate_left(13) ^ (bytes.len() as u32).rotate_left(27)
+        }
+        _ => bytes.iter().fold(bytes.len() as u32, |mark, byte| mark << 8 | u32::from(*byte)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Changing a tree: hanging nodes in and taking them out, and who holds them.
 
-use super::{HolderId, NONE, NodeId, Text, Tree, Value};
+use super::{HolderId, NONE, Node, NodeId, Text, Tree, Value, mark};
 
 impl<'a> Tree<'a> {
     /// Makes a node that hangs nowhere yet.
@@ -13,7 +13,7 @@ impl<'a> Tree<'a> {
     /// Hangs a node that hangs nowhere into an object under `key`, in the place of a member of that name, or at the end.
     pub fn set_member(&mut self, object: NodeId, key: Text<'a>, node: NodeId) {
         let there = self.get(object, self.text(key));
-        self.nodes[node.index()].key = key;
+        (self.nodes[node.index()].key, self.nodes[node.index()].mark) = (key, mark(self.text(key)));
         match there {
             Some(there) => self.exchange(there, node),
             None => {
@@ -42,7 +42,8 @@ impl<'a> Tree<'a> {
 
     /// As [`Tree::exchange`]; the new node takes the old one's key.
     pub fn exchange_keeping_key(&mut self, old: NodeId, new: NodeId) {
-        self.nodes[new.index()].key = self.nodes[old.index()].key;
+        let Node { key, mark, .. } = self.nodes[old.index()];
+        (self.nodes[new.index()].key, self.nodes[new.index()].mark) = (key, mark);
         self.exchange(old, new);
     }
 

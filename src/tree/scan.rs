@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::read::duplicate;
-use super::{NodeId, Text, Tree, Value};
+use super::{NONE, NodeId, Text, Tree, Value, mark};
 
 /// Deeper than this is left to serde_json, which has the limit.
 const DEEP: u32 = 100;
@@ -28,23 +28,35 @@ impl<'a> Scanner<'a> {
         Scanner { text, at: 0, depth: 0 }
     }
 
+    /// The byte at a place; past the end 0, with which nothing begins.
+    #[inline]
+    fn byte(&self, at: usize) -> u8 {
+        self.text.as_bytes().get(at).copied().unwrap_or_default()
+    }
+
     /// The next byte that is no space.
     #[inline]
-    fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.text.as_bytes().get(self.at) {
-                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
-                byte => return byte.copied(),
-            }
+    fn peek(&mut self) -> u8 {
+        let byte = self.byte(self.at);
+        if byte > b' ' { byte } else { self.past_space() }
+    }
+
+    /// API servers send none.
+    #[cold]
+    fn past_space(&mut self) -> u8 {
+        while let b' ' | b'\n' | b'\t' | b'\r' = self.byte(self.at) {
+            self.at += 1;
         }
+        self.byte(self.at)
     }
 
     #[inline]
     fn take(&mut self, wanted: u8) -> Option<()> {
-        // Nearly always it is there at once.
-        let there = self.text.as_bytes().get(self.at) == Some(&wanted) || self.peek()? == wanted;
-        self.at += usize::from(there);
-        there.then_some(())
+        if self.peek() != wanted {
+            return None;
+        }
+        self.at += 1;
+        Some(())
     }
 
     fn word(&mut self, word: &str) -> Option<()> {
@@ -54,26 +66,31 @@ impl<'a> Scanner<'a> {
     /// Nothing but space is left.
     #[must_use]
     pub fn is_at_end(&mut self) -> bool {
-        self.peek().is_none()
+        self.peek() == 0 && self.at == self.text.len()
     }
 
     /// Steps into an object.
     pub fn begin_object(&mut self) -> Option<()> {
-        self.begin(b'{')
+        self.deeper()?;
+        self.take(b'{')
     }
 
     #[inline]
-    fn begin(&mut self, open: u8) -> Option<()> {
+    fn deeper(&mut self) -> Option<()> {
         self.depth += 1;
-        if self.depth > DEEP {
-            return None;
-        }
-        self.take(open)
+        (self.depth <= DEEP).then_some(())
+    }
+
+    /// Steps over a bracket that closes.
+    #[inline]
+    fn close(&mut self) {
+        self.at += 1;
+        self.depth = self.depth.saturating_sub(1);
     }
 
     /// Steps over a null, if there is one.
     pub fn null(&mut self) -> Option<bool> {
-        if self.peek()? != b'n' {
+        if self.peek() != b'n' {
             return Some(false);
         }
         self.word("null").map(|()| true)
@@ -81,7 +98,7 @@ impl<'a> Scanner<'a> {
 
     /// A boolean.
     pub fn boolean(&mut self) -> Option<bool> {
-        match self.peek()? {
+        match self.peek() {
             b't' => self.word("true").map(|()| true),
             b'f' => self.word("false").map(|()| false),
             _ => None,
@@ -90,25 +107,19 @@ impl<'a> Scanner<'a> {
 
     /// Goes on to the next member of an object that has `first` or not; false at its end, behind the brace.
     pub fn next_member(&mut self, first: bool) -> Option<bool> {
-        self.next(first, b'}')
-    }
-
-    #[inline]
-    fn next(&mut self, first: bool, end: u8) -> Option<bool> {
-        let byte = self.peek()?;
-        if byte == end {
-            self.at += 1;
-            self.depth = self.depth.saturating_sub(1);
-            return Some(false);
-        }
-        if !first {
-            if byte != b',' {
-                return None;
+        match self.peek() {
+            b'}' => {
+                self.close();
+                Some(false)
             }
-            self.at += 1;
-            // A comma before the end is an error, which the string or value that must follow finds.
+            _ if first => Some(true),
+            // A comma before the end is an error, which the name that must follow finds.
+            b',' => {
+                self.at += 1;
+                Some(true)
+            }
+            _ => None,
         }
-        Some(true)
     }
 
     /// A member's name, with the colon after it.
@@ -118,39 +129,12 @@ impl<'a> Scanner<'a> {
         Some(name)
     }
 
-    /// Where the next quote, backslash or control character is.
-    #[inline]
-    fn odd(&self) -> usize {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        let bytes = self.text.as_bytes();
-        let mut at = self.at;
-        while let Some(&chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-            let word = u64::from_le_bytes(chunk);
-            // Exchanging bit 1 puts the quote (0x22) right above the control characters, and the two bytes between them elsewhere.
-            let (low, backslash) = (word ^ (ONES * 0x02), word ^ (ONES * 0x5c));
-            // The lowest byte that is marked is one; above it a borrow may mark others.
-            let marked = (low.wrapping_sub(ONES * 0x21) & !low) | (backslash.wrapping_sub(ONES) & !backslash);
-            let marked = marked & (ONES * 0x80);
-            if marked != 0 {
-                return at + marked.trailing_zeros() as usize / 8;
-            }
-            at += 8;
-        }
-        while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
-            at += 1;
-        }
-        at
-    }
-
     /// A string without its quotes.
-    #[inline]
     pub fn string(&mut self) -> Option<Cow<'a, str>> {
         self.take(b'"')?;
-        let start = self.at;
-        self.at = self.odd();
-        let clean = self.text.get(start..self.at)?;
-        if self.text.as_bytes().get(self.at) == Some(&b'"') {
-            self.at += 1;
+        let (start, end) = self.plain();
+        let clean = self.text.get(start..end)?;
+        if self.closes(end) {
             return Some(Cow::Borrowed(clean));
         }
         let mut own = String::with_capacity(clean.len() + 32);
@@ -159,25 +143,37 @@ impl<'a> Scanner<'a> {
         Some(Cow::Owned(own))
     }
 
-    /// As [`Scanner::string`], kept in a tree where it has escapes.
+    /// Behind a quote: where the string begins, and where its next quote, backslash or control character is, at which the place is then.
     #[inline]
-    fn text(&mut self, tree: &mut Tree<'a>) -> Option<Text<'a>> {
-        self.take(b'"')?;
+    fn plain(&mut self) -> (usize, usize) {
         let start = self.at;
-        self.at = self.odd();
-        let clean = self.text.get(start..self.at)?;
-        if self.text.as_bytes().get(self.at) == Some(&b'"') {
-            self.at += 1;
-            return Some(Text::Borrowed(clean));
-        }
-        self.kept(tree, clean)
+        self.at = odd(self.text.as_bytes(), start);
+        (start, self.at)
     }
 
-    /// The rest of a string that has escapes after this.
+    /// Steps over the quote that ends a string, if it is there.
+    #[inline]
+    fn closes(&mut self, end: usize) -> bool {
+        let closes = self.byte(end) == b'"';
+        self.at += usize::from(closes);
+        closes
+    }
+
+    /// As [`Scanner::string`] from behind the first quote, kept in a tree where it has escapes.
+    #[inline]
+    fn text(&mut self, tree: &mut Tree<'a>) -> Option<Text<'a>> {
+        let (start, end) = self.plain();
+        if self.closes(end) {
+            return self.text.get(start..end).map(Text::Borrowed);
+        }
+        self.kept(tree, start)
+    }
+
+    /// A string that has escapes.
     #[cold]
-    fn kept(&mut self, tree: &mut Tree<'a>, clean: &str) -> Option<Text<'a>> {
+    fn kept(&mut self, tree: &mut Tree<'a>, start: usize) -> Option<Text<'a>> {
         let kept = tree.own.len();
-        tree.own.push_str(clean);
+        tree.own.push_str(self.text.get(start..self.at)?);
         self.escapes(&mut tree.own)?;
         Some(Text::Own(u32::try_from(kept).ok()?, u32::try_from(tree.own.len() - kept).ok()?))
     }
@@ -185,10 +181,7 @@ impl<'a> Scanner<'a> {
     /// The rest of a string from a backslash on.
     fn escapes(&mut self, out: &mut String) -> Option<()> {
         loop {
-            let start = self.at;
-            self.at = self.odd();
-            out.push_str(self.text.get(start..self.at)?);
-            match self.text.as_bytes().get(self.at)? {
+            match self.byte(self.at) {
                 b'"' => {
                     self.at += 1;
                     return Some(());
@@ -196,11 +189,13 @@ impl<'a> Scanner<'a> {
                 b'\\' => out.push(self.escape()?),
                 _ => return None,
             }
+            let (start, end) = self.plain();
+            out.push_str(self.text.get(start..end)?);
         }
     }
 
     fn escape(&mut self) -> Option<char> {
-        let letter = *self.text.as_bytes().get(self.at + 1)?;
+        let letter = self.byte(self.at + 1);
         self.at += 2;
         Some(match letter {
             b'"' | b'\\' | b'/' => char::from(letter),
@@ -224,19 +219,18 @@ impl<'a> Scanner<'a> {
 
     /// A whole number that fits an `i64`.
     fn integer(&mut self) -> Option<i64> {
-        let bytes = self.text.as_bytes();
         let start = self.at;
-        let negative = bytes.get(start) == Some(&b'-');
+        let negative = self.byte(start) == b'-';
         self.at += usize::from(negative);
         let digits = self.at;
         let mut value = 0_i64;
-        while let Some(digit @ b'0'..=b'9') = bytes.get(self.at) {
+        while let digit @ b'0'..=b'9' = self.byte(self.at) {
             value = value.checked_mul(10)?.checked_add(i64::from(digit - b'0'))?;
             self.at += 1;
         }
         let length = self.at - digits;
-        let leading = length > 1 && bytes.get(digits) == Some(&b'0');
-        let goes_on = matches!(bytes.get(self.at), Some(b'.' | b'e' | b'E'));
+        let leading = length > 1 && self.byte(digits) == b'0';
+        let goes_on = matches!(self.byte(self.at), b'.' | b'e' | b'E');
         // "-0" is a fraction to serde_json.
         let zero_below = negative && value == 0;
         let fine = length > 0 && !leading && !goes_on && !zero_below;
@@ -249,12 +243,13 @@ impl<'a> Scanner<'a> {
         let (mut open, above) = (0_u128, self.depth);
         loop {
             let mut first = false;
-            match self.peek()? {
+            match self.peek() {
                 b'"' => self.skip_string()?,
                 // managedFields is full of them.
-                b'{' if self.text.as_bytes().get(self.at + 1) == Some(&b'}') => self.at += 2,
+                b'{' if self.byte(self.at + 1) == b'}' => self.at += 2,
                 bracket @ (b'{' | b'[') => {
-                    self.begin(bracket)?;
+                    self.deeper()?;
+                    self.at += 1;
                     open = open << 1 | u128::from(bracket == b'{');
                     first = true;
                 }
@@ -263,39 +258,49 @@ impl<'a> Scanner<'a> {
                 b'n' => self.word("null")?,
                 _ => self.integer().map(drop)?,
             }
-            loop {
-                if self.depth == above {
-                    return Some(());
-                }
+            // On to the next value: over what closes, a comma, a name.
+            while self.depth > above {
                 let is_object = open & 1 == 1;
-                if self.next(first, if is_object { b'}' } else { b']' })? {
-                    if is_object {
-                        self.skip_string()?;
-                        self.take(b':')?;
-                    }
-                    break;
+                let byte = self.peek();
+                if byte == if is_object { b'}' } else { b']' } {
+                    self.close();
+                    open >>= 1;
+                    first = false;
+                    continue;
                 }
-                open >>= 1;
-                first = false;
+                if !first {
+                    if byte != b',' {
+                        return None;
+                    }
+                    self.at += 1;
+                }
+                if is_object {
+                    if self.peek() != b'"' {
+                        return None;
+                    }
+                    self.skip_string()?;
+                    self.take(b':')?;
+                }
+                break;
+            }
+            if self.depth == above {
+                return Some(());
             }
         }
     }
 
+    /// Steps over the string whose quote is next.
     #[inline]
     fn skip_string(&mut self) -> Option<()> {
-        self.take(b'"')?;
-        self.at = self.odd();
-        if self.text.as_bytes().get(self.at) == Some(&b'"') {
-            self.at += 1;
-            return Some(());
-        }
-        self.skip_escapes()
+        self.at += 1;
+        let (_, end) = self.plain();
+        if self.closes(end) { Some(()) } else { self.skip_escapes() }
     }
 
     #[cold]
     fn skip_escapes(&mut self) -> Option<()> {
         loop {
-            match self.text.as_bytes().get(self.at)? {
+            match self.byte(self.at) {
                 b'"' => {
                     self.at += 1;
                     return Some(());
@@ -303,22 +308,31 @@ impl<'a> Scanner<'a> {
                 b'\\' => self.escape()?,
                 _ => return None,
             };
-            self.at = self.odd();
+            self.plain();
         }
     }
 
-    /// Reads a value into a tree, as [`super::TreeSeed`] does it: as its root, under `key`, without the members that `unread` names.
+    /// Reads a value into a tree, as [`super::TreeSeed`] does it: as its root, under `key`, without the members that `unread` names, of the
+    /// value itself and of its own members.
     pub fn tree(&mut self, tree: &mut Tree<'a>, key: Text<'a>, unread: &[(&str, &str)]) -> Option<()> {
-        let value = self.value(tree)?;
+        let byte = self.peek();
+        let value = self.value(byte, tree)?;
         let root = tree.push(None, key, value);
-        self.children(tree, root, value, unread)
+        match byte {
+            b'{' => self.members(tree, root, unread, unread),
+            b'[' => self.entries(tree, root),
+            _ => Some(()),
+        }
     }
 
-    /// A scalar, or the empty list or object whose bracket is next.
+    /// The scalar that begins with this byte, or the empty list or object whose bracket it is.
     #[inline]
-    fn value(&mut self, tree: &mut Tree<'a>) -> Option<Value<'a>> {
-        Some(match self.peek()? {
-            b'"' => Value::String(self.text(tree)?),
+    fn value(&mut self, byte: u8, tree: &mut Tree<'a>) -> Option<Value<'a>> {
+        Some(match byte {
+            b'"' => {
+                self.at += 1;
+                Value::String(self.text(tree)?)
+            }
             b'{' => Value::Object,
             b'[' => Value::List,
             b't' => self.word("true").map(|()| Value::Bool(true))?,
@@ -328,36 +342,47 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    #[inline]
-    fn children(&mut self, tree: &mut Tree<'a>, node: NodeId, value: Value<'a>, unread: &[(&str, &str)]) -> Option<()> {
-        match value {
-            Value::Object => self.members(tree, node, unread),
-            Value::List => self.entries(tree, node),
-            _ => Some(()),
-        }
-    }
-
+    /// The entries of the list whose bracket is next.
     fn entries(&mut self, tree: &mut Tree<'a>, list: NodeId) -> Option<()> {
-        self.begin(b'[')?;
-        let mut last = None;
-        while self.next(last.is_none(), b']')? {
-            let value = self.value(tree)?;
-            let entry = tree.push_after(list, last, Text::Borrowed(""), value);
-            self.children(tree, entry, value, &[])?;
-            last = Some(entry);
+        self.deeper()?;
+        self.at += 1;
+        if self.peek() == b']' {
+            self.close();
+            return Some(());
         }
+        let mut last = NONE;
+        loop {
+            let byte = self.peek();
+            let value = self.value(byte, tree)?;
+            let entry = tree.push_after(list, last, Text::Borrowed(""), 0, value);
+            match byte {
+                b'{' => self.members(tree, entry, &[], &[])?,
+                b'[' => self.entries(tree, entry)?,
+                _ => {}
+            }
+            last = entry.0;
+            match self.peek() {
+                b',' => self.at += 1,
+                b']' => break,
+                _ => return None,
+            }
+        }
+        self.close();
         tree.close(list, last);
         Some(())
     }
 
-    fn members(&mut self, tree: &mut Tree<'a>, object: NodeId, unread: &[(&str, &str)]) -> Option<()> {
-        self.begin(b'{')?;
-        // Only of the value itself and of its own members something may be left unread.
-        let below = if tree.parent(object).is_none() { unread } else { &[] };
-        let (mut names, mut count, mut last, mut first) = (0_u64, 0_usize, None, true);
-        let mut skipped = 0_u32;
-        while self.next(first, b'}')? {
-            first = false;
+    /// The members of the object whose brace is next; `below`: what is left unread of them.
+    fn members(&mut self, tree: &mut Tree<'a>, object: NodeId, unread: &[(&str, &str)], below: &[(&str, &str)]) -> Option<()> {
+        self.deeper()?;
+        self.at += 1;
+        if self.peek() == b'}' {
+            self.close();
+            return Some(());
+        }
+        let (mut names, mut count, mut last, mut skipped) = (0_u64, 0_usize, NONE, 0_u32);
+        loop {
+            self.take(b'"')?;
             let name = self.text(tree)?;
             self.take(b':')?;
             let over = unread.iter().position(|(of, member)| *member == tree.text(name) && *of == tree.key(object));
@@ -367,19 +392,32 @@ impl<'a> Scanner<'a> {
                 }
                 skipped |= 1 << place;
                 self.skip()?;
-                continue;
+            } else {
+                count += 1;
+                let mark = mark(tree.text(name));
+                // One of 64 bits for a name: of two that have not the same the names are different.
+                let bit = 1 << (mark.wrapping_mul(0x9e37_79b1) >> 26);
+                if count <= FEW && names & bit != 0 && tree.find(object, mark, tree.text(name)).is_some() {
+                    return None;
+                }
+                names |= bit;
+                let byte = self.peek();
+                let value = self.value(byte, tree)?;
+                let member = tree.push_after(object, last, name, mark, value);
+                match byte {
+                    b'{' => self.members(tree, member, below, &[])?,
+                    b'[' => self.entries(tree, member)?,
+                    _ => {}
+                }
+                last = member.0;
             }
-            count += 1;
-            let bit = mark(tree.text(name));
-            if count <= FEW && names & bit != 0 && tree.get(object, tree.text(name)).is_some() {
-                return None;
+            match self.peek() {
+                b',' => self.at += 1,
+                b'}' => break,
+                _ => return None,
             }
-            names |= bit;
-            let value = self.value(tree)?;
-            let member = tree.push_after(object, last, name, value);
-            self.children(tree, member, value, below)?;
-            last = Some(member);
         }
+        self.close();
         tree.close(object, last);
         if count > FEW && duplicate(tree, object, count).is_some() {
             return None;
@@ -388,9 +426,24 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// One of 64 bits for a name: two names that have not the same are different.
-fn mark(name: &str) -> u64 {
-    let bytes = name.as_bytes();
-    let (first, last) = (bytes.first().copied().unwrap_or_default(), bytes.last().copied().unwrap_or_default());
-    1 << ((bytes.len() + usize::from(first) * 5 + usize::from(last) * 11) & 63)
+/// Where the next quote, backslash or control character is.
+#[inline]
+fn odd(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    while let Some(&chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(chunk);
+        // Exchanging bit 1 puts the quote (0x22) right above the control characters, and the two bytes between them elsewhere.
+        let (low, backslash) = (word ^ (ONES * 0x02), word ^ (ONES * 0x5c));
+        // The lowest byte that is marked is one; above it a borrow may mark others.
+        let marked = (low.wrapping_sub(ONES * 0x21) & !low) | (backslash.wrapping_sub(ONES) & !backslash);
+        let marked = marked & (ONES * 0x80);
+        if marked != 0 {
+            return at + marked.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        at += 1;
+    }
+    at
 }
