@@ -101,13 +101,15 @@ pub fn fields_equal(
     if absent::is_requests(field) {
         return absent::requests_equal(left_owner, left, right_owner, right);
     }
-    // Of two values that both say something, each may be the default where it stands, and still be another.
-    let silent = |value: Place<'_>| matches!(value.tree.view(value.node), View::Null | View::String("") | View::Int(0) | View::Bool(false));
+    // A zero value that says what its absence says there: then the other has to say that too. Of two values that both say something, each may
+    // be the default where it stands, and still be another.
+    let as_absent = |owner: Place<'_>, silent: Place<'_>, other: Place<'_>| {
+        matches!(silent.tree.view(silent.node), View::Null | View::String("") | View::Int(0) | View::Bool(false))
+            && equals_absent(field, owner, silent, host_network)
+            && equals_absent(field, owner, other, host_network)
+    };
     equal(field.kind, left, right, host_network)
-        || (is_scalar(field.kind)
-            && (silent(left) || silent(right))
-            && equals_absent(field, left_owner, left, host_network)
-            && equals_absent(field, right_owner, right, host_network))
+        || (is_scalar(field.kind) && (as_absent(left_owner, left, right) || as_absent(right_owner, right, left)))
 }
 
 /// A kind, or what a map of resources holds.

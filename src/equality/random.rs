@@ -153,6 +153,7 @@ fn normal_quantity(value: &Json, rounded: bool) -> Json {
 
 fn normal_object(id: TypeId, map: &Map<String, Json>, host_network: bool) -> Json {
     let of = id.get();
+    let map = &twin_as_name(id, map);
     let mut out: Map<String, Json> = map
         .iter()
         .filter(|(_, value)| !value.is_null())
@@ -181,7 +182,7 @@ fn normal_object(id: TypeId, map: &Map<String, Json>, host_network: bool) -> Jso
             "imagePullPolicy" => text("image").map(|image| json!(pull_policy(image))),
             "pullPolicy" => text("reference").map(|image| json!(pull_policy(image))),
             "hostPort" => map.get("containerPort").filter(|port| host_network && !port.is_null()).cloned(),
-            "serviceAccountName" => Some(json!(text("serviceAccount").unwrap_or("default"))),
+            "serviceAccountName" => Some(json!("default")),
             "serviceAccount" => Some(json!(text("serviceAccountName").unwrap_or("default"))),
             "preemptionPolicy" => text("priorityClassName").is_none().then(|| json!("PreemptLowerPriority")),
             _ => None,
@@ -206,6 +207,20 @@ fn normal_object(id: TypeId, map: &Map<String, Json>, host_network: bool) -> Jso
         }
     }
     Json::Object(out)
+}
+
+/// The old twin of `serviceAccountName`, where it stands alone, is the name.
+fn twin_as_name(id: TypeId, map: &Map<String, Json>) -> Map<String, Json> {
+    let mut map = map.clone();
+    let says = |map: &Map<String, Json>, key: &str| map.get(key).and_then(Json::as_str).is_some_and(|text| !text.is_empty());
+    if id == TypeId::POD_SPEC
+        && says(&map, "serviceAccount")
+        && !says(&map, "serviceAccountName")
+        && let Some(name) = map.remove("serviceAccount")
+    {
+        map.insert("serviceAccountName".to_owned(), name);
+    }
+    map
 }
 
 /// JSON with the members of every object turned around.
