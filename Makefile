@@ -7,7 +7,7 @@ DENY_VERSION := 0.20.2
 DENY := $(PODGRAFT_CACHE)/tools/bin/cargo-deny
 
 .DEFAULT_GOAL := help
-.PHONY: help run test cluster lint gates bench
+.PHONY: help run test cluster lint gates bench bench-cluster
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -37,6 +37,9 @@ bench: ## Measure: times are ratios side by side, instructions are exact
 	$(CARGO) bench --locked --bench core
 	$(CARGO) bench --locked --bench handler
 	benches/gates.sh
+
+bench-cluster: ## What a Pod's creation gains in latency on a real API server, beside a webhook that answers a constant (KUBERNETES=1.34)
+	$(CARGO) bench --locked --bench cluster -- $(KUBERNETES)
 
 $(DENY):
 	@echo "building cargo-deny $(DENY_VERSION), once, into $(PODGRAFT_CACHE)/tools: takes some minutes"

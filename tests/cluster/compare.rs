@@ -27,6 +27,14 @@ pub fn plain(pod: &Value) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// A Pod that runs, as it was before it was bound to a node.
+pub fn unbound(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    assert_eq!(pod["status"]["phase"], "Running");
+    assert!(take(&mut pod, "/spec", "nodeName").is_string());
+    pod
+}
+
 /// Where the first difference is, for people.
 pub fn difference(one: &Value, other: &Value) -> Option<String> {
     fn at(path: &str, one: &Value, other: &Value) -> Option<String> {

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use podgraft::admit::{self, Admission, Outcome, Scratch, World};
+use podgraft::preset::PresetSet;
 use serde_json::{Value, json};
 
 use crate::compare;
@@ -143,17 +144,25 @@ fn reply(cases: Arc<Vec<Case>>, answers: Arc<Answers>) -> Arc<Reply> {
             .and_then(|review| review["request"]["options"]["fieldManager"].as_str().map(str::to_owned));
         let name = manager.as_deref().and_then(|manager| manager.strip_prefix("case-")).unwrap_or_default();
         let Some(case) = cases.iter().find(|case| case.name == name) else { return (404, format!("no case {name}")) };
-        let exempt: Vec<String> = ["kube-system", "kube-public", "kube-node-lease", "podgraft"].map(str::to_owned).to_vec();
-        let world = World { exempt_namespaces: &exempt, namespace_labels: &|_| Some(case.labels.clone()) };
-        let mut out = String::new();
-        match admit::answer(body, &case.presets, &world, &mut Scratch::default(), &mut out) {
-            Ok(admission) => {
+        match answer(body, &case.presets, &case.labels) {
+            Ok((admission, out)) => {
                 answers.lock().unwrap().entry(name.to_owned()).or_default().push(admission);
                 (200, out)
             }
-            Err(refusal) => (500, format!("{refusal:?}")),
+            Err(refusal) => (500, refusal),
         }
     })
+}
+
+/// The engine's answer to a review, with these presets, from a namespace with these labels.
+pub fn answer(body: &str, presets: &PresetSet, labels: &[(String, String)]) -> Result<(Admission, String), String> {
+    let exempt: Vec<String> = ["kube-system", "kube-public", "kube-node-lease", "podgraft"].map(str::to_owned).to_vec();
+    let world = World { exempt_namespaces: &exempt, namespace_labels: &|_| Some(labels.to_vec()) };
+    let mut out = String::new();
+    match admit::answer(body, presets, &world, &mut Scratch::default(), &mut out) {
+        Ok(admission) => Ok((admission, out)),
+        Err(refusal) => Err(format!("{refusal:?}")),
+    }
 }
 
 /// What Pods and presets of the cases name: namespaces, service accounts, classes.

@@ -1,10 +1,12 @@
-//! Many Pods at once: each has exactly its twin's fields and the preset's, and not one call of the webhook failed.
+//! Many Pods at once, on simulated nodes: each has exactly its twin's fields and the preset's, also when it runs, and not one call of the
+//! webhook failed.
 
 use std::thread;
 
 use serde_json::{Value, json};
 
 use crate::compare;
+use crate::harness::nodes;
 use crate::harness::plane::User;
 use crate::harness::podgraft::Registration;
 use crate::harness::story::{Stories, Story};
@@ -14,6 +16,7 @@ pub const STORIES: Stories = &[("a_thousand_pods_by_twenty_workers", thousand)];
 const WORKERS: usize = 20;
 const EACH: usize = 50;
 const SHAPES: usize = 5;
+const NODES: usize = 10;
 
 /// One that wants more of Pods with a second container.
 fn presets(namespace: &str) -> String {
@@ -37,7 +40,7 @@ fn pod(shape: usize) -> Value {
     let containers: Vec<Value> =
         (0..=shape).map(|number| json!({"name": format!("app-{number}"), "image": format!("registry.example/app:{number}")})).collect();
     let word = if shape % 2 == 1 { "odd" } else { "even" };
-    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": format!("pod-{shape}-"), "labels": {"shape": word}}, "spec": {"containers": containers}})
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": format!("pod-{shape}-"), "labels": {"shape": word}}, "spec": {"containers": containers, "tolerations": [nodes::toleration()]}})
 }
 
 /// The presets' part is there; gives the Pod without it.
@@ -58,9 +61,16 @@ fn without(pod: &Value, shape: usize) -> Value {
     pod
 }
 
+/// The shape of a Pod that has its name from the API server.
+fn shape_of(pod: &Value) -> usize {
+    let shape = pod["metadata"]["generateName"].as_str().and_then(|name| name.strip_prefix("pod-")?.strip_suffix('-')?.parse().ok());
+    shape.unwrap_or_else(|| panic!("not a Pod of the crowd: {}", pod["metadata"]))
+}
+
 fn thousand(story: &Story) {
     let twin = format!("{}-twin", story.name);
     story.namespace(&twin);
+    story.nodes(NODES);
     let podgraft = story.podgraft(&presets(&story.name));
     let twins: Vec<Value> = (0..SHAPES).map(|shape| story.create(&twin, &pod(shape))).collect();
     let path = format!("/api/v1/namespaces/{}/pods", story.name);
@@ -76,7 +86,18 @@ fn thousand(story: &Story) {
             });
         }
     });
-    assert_eq!(story.pods(&story.name, "").len(), WORKERS * EACH);
+    for namespace in [&story.name, &twin] {
+        story.all_run(namespace);
+    }
+    let running = |namespace: &str| story.pods(namespace, "").iter().map(compare::unbound).collect::<Vec<Value>>();
+    let mut twins = running(&twin);
+    twins.sort_by_key(shape_of);
+    let crowd = running(&story.name);
+    assert_eq!((crowd.len(), twins.len()), (WORKERS * EACH, SHAPES));
+    for pod in &crowd {
+        let shape = shape_of(pod);
+        compare::same("a Pod of the crowd that runs", &without(pod, shape), &twins[shape]);
+    }
     let registration = Registration::of(&story.name, &story.name);
     assert_eq!(story.metric("apiserver_admission_webhook_fail_open_count", &registration, ""), 0.0);
     let failed =

@@ -1,17 +1,17 @@
-//! Podgraft killed, stopped, started late, replaced under load: Pods are created or refused as the registration's `failurePolicy` says,
-//! and nothing else.
+//! Podgraft killed, stopped, slow, started late, restarted and replaced under load: Pods are created or refused as the registration's
+//! `failurePolicy` says, and nothing else.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::copy_bidirectional;
-use tokio::runtime::{Builder, Runtime};
 
 use crate::harness::api::Answer;
 use crate::harness::endpoint::{self, Endpoint};
+use crate::harness::front::Front;
 use crate::harness::podgraft::{Registered, Registration, Serving};
 use crate::harness::story::{Stories, Story};
 use crate::harness::{Trouble, wait};
@@ -21,7 +21,12 @@ pub const STORIES: Stories = &[
     ("killed_and_fail_closed", |story| killed(story, "Fail")),
     ("stopped_and_fail_open", |story| stopped(story, "Ignore")),
     ("stopped_and_fail_closed", |story| stopped(story, "Fail")),
-    ("started_late", late),
+    ("slow_and_fail_open", |story| slow(story, "Ignore")),
+    ("slow_and_fail_closed", |story| slow(story, "Fail")),
+    ("started_late_and_fail_open", |story| late(story, "Ignore")),
+    ("started_late_and_fail_closed", |story| late(story, "Fail")),
+    ("restarted_under_load_and_fail_open", |story| restarted(story, "Ignore")),
+    ("restarted_under_load_and_fail_closed", |story| restarted(story, "Fail")),
     ("replaced_under_load", replaced),
     ("a_503_is_tried_again", again),
 ];
@@ -46,17 +51,18 @@ fn grafted(answer: &Answer) -> bool {
     answer.body["spec"]["containers"][0]["env"][0]["name"] == "GRAFTED"
 }
 
-/// A Pod that meets no Podgraft: made as its author wrote it, or refused in the API server's own words.
+/// A Pod that meets no Podgraft: made as its author wrote it, with no record of what was not done, or refused in the API server's own words.
+fn without(story: &Story, policy: &str, answer: &Answer) -> bool {
+    if policy == "Ignore" {
+        answer.taken() && !grafted(answer) && answer.body["metadata"].get("annotations").is_none()
+    } else {
+        answer.status == 500 && answer.message().contains(&format!("failed calling webhook \"{}.podgraft.dev\"", story.name))
+    }
+}
+
 fn as_the_policy_says(story: &Story, policy: &str) {
     let answer = story.try_pod(&story.name, &pod());
-    if policy == "Ignore" {
-        assert!(answer.taken() && !grafted(&answer), "{} {}", answer.status, answer.message());
-        assert_eq!(answer.body["metadata"].get("annotations"), None, "no record of what was not done");
-    } else {
-        assert_eq!(answer.status, 500, "{}", answer.message());
-        let wanted = format!("failed calling webhook \"{}.podgraft.dev\"", story.name);
-        assert!(answer.message().contains(&wanted), "{}", answer.message());
-    }
+    assert!(without(story, policy, &answer), "{policy}: {} {}", answer.status, answer.message());
 }
 
 /// Podgraft at a place where it was expected.
@@ -93,9 +99,7 @@ fn stopped(story: &Story, policy: &'static str) {
     story.faults_are_meant();
     let registration = registration(story, policy);
     let podgraft = story.podgraft_as(&registration, PRESETS);
-    let path = format!("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{}", registration.name);
-    let patient = json!([{"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 1}]);
-    story.api.patch(&path, "json", &patient).object("a shorter timeout");
+    wait_no_longer(story, &registration);
     podgraft.serving.held.signal("STOP");
     as_the_policy_says(story, policy);
     podgraft.serving.held.signal("CONT");
@@ -106,59 +110,134 @@ fn stopped(story: &Story, policy: &'static str) {
     counted(story, &registration);
 }
 
+/// From now on, or a moment later, the API server waits a second.
+fn wait_no_longer(story: &Story, registration: &Registration) {
+    let path = format!("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{}", registration.name);
+    let impatient = json!([{"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 1}]);
+    story.api.patch(&path, "json", &impatient).object("a shorter timeout");
+}
+
+/// Slow, but within the timeout: it is waited for. Slower: as if it were not there.
+fn slow(story: &Story, policy: &'static str) {
+    story.faults_are_meant();
+    let serving = at(story, 0).unwrap();
+    let front = Front::of(serving.webhook.parse().unwrap());
+    let registration = registration(story, policy);
+    let object = registration.object(&format!("https://{}/mutate", front.address), &story.plane.authority.pem);
+    let _registered = Registered::make(story.api.clone(), &object);
+    serving.in_force(&story.api, &story.name).unwrap();
+    front.late_by(Duration::from_millis(300));
+    let answer = story.try_pod(&story.name, &pod());
+    assert!(grafted(&answer), "{}", answer.message());
+    front.late_by(Duration::from_secs(3));
+    wait_no_longer(story, &registration);
+    wait::until("the shorter timeout to be in force", || {
+        if grafted(&story.try_pod(&story.name, &pod())) { Err("it waits longer") } else { Ok(()) }
+    });
+    as_the_policy_says(story, policy);
+    front.late_by(Duration::ZERO);
+    wait::until("Podgraft to be quick again", || {
+        let answer = story.try_pod(&story.name, &pod());
+        if grafted(&answer) { Ok(()) } else { Err(answer.message()) }
+    });
+    counted(story, &registration);
+}
+
 /// Registered first, started then.
-fn late(story: &Story) {
+fn late(story: &Story, policy: &'static str) {
     story.faults_are_meant();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let registration = registration(story, "Fail");
+    let registration = registration(story, policy);
     let object = registration.object(&format!("https://127.0.0.1:{port}/mutate"), &story.plane.authority.pem);
     let _registered = Registered::make(story.api.clone(), &object);
-    wait::until("the registration to be in force", || if story.try_pod(&story.name, &pod()).taken() { Err("it is not") } else { Ok(()) });
-    as_the_policy_says(story, "Fail");
+    wait::until("the registration to be in force", || {
+        let failed = ["apiserver_admission_webhook_fail_open_count", "apiserver_admission_webhook_rejection_count"];
+        story.try_pod(&story.name, &pod());
+        if failed.iter().any(|metric| story.metric(metric, &registration, "") > 0.0) { Ok(()) } else { Err("it is not") }
+    });
+    as_the_policy_says(story, policy);
     let _serving = at(story, port).unwrap();
     let answer = story.try_pod(&story.name, &pod());
     assert!(grafted(&answer), "{}", answer.message());
     counted(story, &registration);
 }
 
-/// What a Service is to the API server: connections go to whoever is its endpoint when they are made.
-struct Front {
-    address: SocketAddr,
-    behind: Arc<Mutex<SocketAddr>>,
-    _runtime: Runtime,
+/// Makes Pods, as four users do, while `meanwhile` goes on: it is given how many were made. What came of those that were not grafted.
+fn under_load(story: &Story, meanwhile: impl FnOnce(&dyn Fn(usize))) -> (usize, Vec<Answer>) {
+    let (over, made) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let more = |number: usize| {
+        let from = made.load(Ordering::Relaxed);
+        wait::until("Pods to be made", || if made.load(Ordering::Relaxed) >= from + number { Ok(()) } else { Err("too few") });
+    };
+    let others = thread::scope(|scope| {
+        let makers: Vec<_> = (0..4)
+            .map(|_| {
+                let api = story.api.clone();
+                let (over, made, path) = (&over, &made, format!("/api/v1/namespaces/{}/pods?dryRun=All", story.name));
+                scope.spawn(move || {
+                    let mut others = Vec::new();
+                    while !over.load(Ordering::Relaxed) {
+                        let answer = api.post(&path, &pod());
+                        if !(answer.taken() && grafted(&answer)) {
+                            others.push(answer);
+                        }
+                        made.fetch_add(1, Ordering::Relaxed);
+                    }
+                    others
+                })
+            })
+            .collect();
+        // Also where it fails, the makers have to end.
+        let end = End(&over);
+        meanwhile(&more);
+        drop(end);
+        makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
+    });
+    (made.into_inner(), others)
 }
 
-impl Front {
-    fn of(behind: SocketAddr) -> Front {
-        let behind = Arc::new(Mutex::new(behind));
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        let target = Arc::clone(&behind);
-        runtime.spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let target = *target.lock().unwrap();
-                tokio::spawn(async move {
-                    // Either end may close; the other learns of it.
-                    if let Ok(mut there) = tokio::net::TcpStream::connect(target).await {
-                        let _ = copy_bidirectional(&mut stream, &mut there).await;
-                    }
-                });
-            }
-        });
-        Front { address, behind, _runtime: runtime }
+/// Says that it is over when it goes.
+struct End<'o>(&'o AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Three times it is killed and started anew in its old place: a Pod is grafted, or what the policy says, and nothing between.
+fn restarted(story: &Story, policy: &'static str) {
+    story.faults_are_meant();
+    let registration = registration(story, policy);
+    let podgraft = story.podgraft_as(&registration, PRESETS);
+    let port = podgraft.serving.webhook.parse::<SocketAddr>().unwrap().port();
+    let mut serving = podgraft.serving;
+    let (made, others) = under_load(story, |more| {
+        for _ in 0..3 {
+            more(20);
+            serving.held.signal("KILL");
+            more(8);
+            serving = at(story, port).unwrap();
+        }
+        more(20);
+    });
+    let bad: Vec<String> = others
+        .iter()
+        .filter(|answer| !without(story, policy, answer))
+        .map(|answer| format!("{} {}", answer.status, answer.message()))
+        .collect();
+    assert!(bad.is_empty(), "{} of {made} Pods are neither grafted nor what {policy} says: {}", bad.len(), bad[0]);
+    assert!(!others.is_empty() && others.len() < made, "{} of {made} Pods met no Podgraft", others.len());
+    assert!(grafted(&story.try_pod(&story.name, &pod())));
+    counted(story, &registration);
 }
 
 /// Three times a new one takes over while Pods are made: not one Pod goes without, not one is refused.
 fn replaced(story: &Story) {
     // While it is to leave, every answer closes its connection; what is idle for all that time is closed in the end.
     let start = |number: usize| {
-        {
-            let flags = ["--listen=127.0.0.1:0", "--shutdown-delay=3s"];
-            Serving::start_as(story.plane, &format!("{}-{number}", story.name), PRESETS, &flags)
-        }
-        .unwrap()
+        let flags = ["--listen=127.0.0.1:0", "--shutdown-delay=3s"];
+        Serving::start_as(story.plane, &format!("{}-{number}", story.name), PRESETS, &flags).unwrap()
     };
     let mut serving = start(0);
     let front = Front::of(serving.webhook.parse().unwrap());
@@ -167,42 +246,18 @@ fn replaced(story: &Story) {
     let _registered = Registered::make(story.api.clone(), &object);
     serving.in_force(&story.api, &story.name).unwrap();
 
-    let (over, made) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let bad: Vec<String> = thread::scope(|scope| {
-        let makers: Vec<_> = (0..4)
-            .map(|_| {
-                let api = story.api.clone();
-                let (over, made, path) = (&over, &made, format!("/api/v1/namespaces/{}/pods?dryRun=All", story.name));
-                scope.spawn(move || {
-                    let mut bad = Vec::new();
-                    while !over.load(Ordering::Relaxed) {
-                        let answer = api.post(&path, &pod());
-                        if !(answer.taken() && grafted(&answer)) {
-                            bad.push(format!("{} {}", answer.status, answer.message()));
-                        }
-                        made.fetch_add(1, Ordering::Relaxed);
-                    }
-                    bad
-                })
-            })
-            .collect();
-        let more = |number: usize| {
-            let from = made.load(Ordering::Relaxed);
-            wait::until("Pods to be made", || if made.load(Ordering::Relaxed) >= from + number { Ok(()) } else { Err("too few") });
-        };
+    let (made, lost) = under_load(story, |more| {
         for number in 1..=3 {
             more(50);
             let next = start(number);
-            *front.behind.lock().unwrap() = next.webhook.parse().unwrap();
+            front.goes_to(next.webhook.parse().unwrap());
             let status = std::mem::replace(&mut serving, next).held.leave();
             assert!(status.success(), "it left with {status}");
         }
         more(50);
-        over.store(true, Ordering::Relaxed);
-        makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
     });
-    let made = made.load(Ordering::Relaxed);
-    assert!(bad.is_empty(), "{} of {made} Pods were lost: {}", bad.len(), bad[0]);
+    let lost: Vec<String> = lost.iter().map(|answer| format!("{} {}", answer.status, answer.message())).collect();
+    assert!(lost.is_empty(), "{} of {made} Pods were lost: {}", lost.len(), lost[0]);
 }
 
 /// Podgraft answers 503 where it is busy, late or not ready; the API server asks again a second later, and the Pod is grafted.

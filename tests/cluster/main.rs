@@ -51,7 +51,8 @@ fn main() -> ExitCode {
         return up::run();
     }
     if first == "parts" {
-        return finished(parts::versions().iter().try_for_each(|version| Parts::get(version).map(drop)));
+        let kubernetes = parts::versions().iter().try_for_each(|version| Parts::get(version).map(drop));
+        return finished(kubernetes.and_then(|()| parts::kwok().map(drop)));
     }
     let arguments = Arguments::from_args();
     if std::env::var("PODGRAFT_TEST_CLUSTER").is_ok_and(|value| value == "off") {

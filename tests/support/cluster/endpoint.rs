@@ -19,7 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsAcceptor;
 
 use super::Trouble;
-use super::authority::Authority;
+use super::authority::{Authority, Leaf};
 
 /// It ends with the value.
 pub struct Endpoint {
@@ -32,7 +32,11 @@ pub type Reply = dyn Fn(&str, &str) -> (u16, String) + Send + Sync;
 
 impl Endpoint {
     pub fn start(authority: &Authority, reply: Arc<Reply>) -> Result<Endpoint, Trouble> {
-        let leaf = authority.leaf(&[])?;
+        Endpoint::with(&authority.leaf(&[])?, reply)
+    }
+
+    /// With a certificate that was made elsewhere.
+    pub fn with(leaf: &Leaf, reply: Arc<Reply>) -> Result<Endpoint, Trouble> {
         let chain = vec![CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).map_err(|error| error.to_string())?];
         let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).map_err(|error| error.to_string())?;
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -47,6 +51,7 @@ impl Endpoint {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, reply) = (acceptor.clone(), Arc::clone(&reply));
                 tokio::spawn(async move {
+                    let _ = stream.set_nodelay(true);
                     // What a caller does not take, it sees itself.
                     if let Ok(stream) = acceptor.accept(stream).await {
                         let service = service_fn(|request| answer(request, Arc::clone(&reply)));

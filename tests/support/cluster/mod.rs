@@ -6,9 +6,12 @@
 
 pub mod api;
 pub mod authority;
+pub mod built;
 pub mod endpoint;
+pub mod front;
 pub mod held;
 pub mod kubectl;
+pub mod nodes;
 pub mod parts;
 pub mod plane;
 pub mod podgraft;

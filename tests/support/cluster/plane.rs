@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
@@ -13,6 +14,7 @@ use super::api::Api;
 use super::authority::Authority;
 use super::held::{self, Held};
 use super::kubectl::Kubectl;
+use super::nodes::Nodes;
 use super::parts::Parts;
 use super::{Trouble, wait};
 
@@ -43,6 +45,13 @@ pub enum User {
 
 const USERS: [(User, &str); 3] = [(User::Admin, "admin"), (User::Author, "author"), (User::Stranger, "stranger")];
 
+/// Parts that ask the API themselves: the names of their kubeconfigs, their users and groups. kwok stands for all kubelets.
+const SERVANTS: [(&str, &str, &str); 3] = [
+    ("controllers", "system:kube-controller-manager", ""),
+    ("scheduler", "system:kube-scheduler", ""),
+    ("kwok", "kwok", ",system:masters"),
+];
+
 /// See the module.
 pub struct Plane {
     /// As in `1.36`.
@@ -54,6 +63,7 @@ pub struct Plane {
     base: String,
     tokens: BTreeMap<User, String>,
     // In this order they are ended.
+    nodes: OnceLock<Result<Nodes, Trouble>>,
     _controllers: Held,
     _apiserver: Held,
     _etcd: Held,
@@ -82,8 +92,12 @@ impl Plane {
         let accounts = rcgen::KeyPair::generate().map_err(|error| error.to_string())?;
         let tokens: BTreeMap<User, String> =
             USERS.iter().map(|(user, _)| Ok((*user, secret()?))).collect::<std::io::Result<_>>().map_err(trouble)?;
-        let controllers = secret().map_err(trouble)?;
-        let mut known = format!("{controllers},system:kube-controller-manager,controllers\n");
+        let mut known = String::new();
+        let servants = SERVANTS.map(|(name, user, groups)| (name, user, groups, secret()));
+        for (name, user, groups, token) in &servants {
+            let token = token.as_ref().map_err(|error| format!("{name}: {error}"))?;
+            known.push_str(&format!("{token},{user},{name}{groups}\n"));
+        }
         for (user, name) in USERS {
             let groups = if user == User::Admin { ",system:masters" } else { "" };
             known.push_str(&format!("{},{name},{name}{groups}\n", tokens[&user]));
@@ -150,7 +164,9 @@ impl Plane {
             let text = kubeconfig(&base, &at("ca.crt"), name, &tokens[&user]);
             fs::write(folder.join("data").join(format!("{name}.kubeconfig")), text).map_err(trouble)?;
         }
-        write("controllers.kubeconfig", &kubeconfig(&base, &at("ca.crt"), "controllers", &controllers))?;
+        for (name, _, _, token) in servants {
+            write(&format!("{name}.kubeconfig"), &kubeconfig(&base, &at("ca.crt"), name, &token.map_err(trouble)?))?;
+        }
         let controllers = start(
             &parts,
             "kube-controller-manager",
@@ -171,6 +187,7 @@ impl Plane {
             parts,
             base,
             tokens,
+            nodes: OnceLock::new(),
             _controllers: controllers,
             _apiserver: apiserver,
             _etcd: etcd,
@@ -198,6 +215,17 @@ impl Plane {
             home: self.folder.join("kubectl"),
             namespace: namespace.to_owned(),
         }
+    }
+
+    /// Has so many simulated nodes at least. The first time this starts what simulates them.
+    pub fn nodes(&self, number: usize) -> Result<(), Trouble> {
+        let nodes = self.nodes.get_or_init(|| Nodes::start(self)).as_ref().map_err(Clone::clone)?;
+        nodes.number(&self.api(User::Admin), number)
+    }
+
+    /// What it is made of.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     /// The version that the API server says it is.

@@ -54,6 +54,11 @@ impl<'p> Story<'p> {
         self.plane.namespace(name, &json!({"story": self.name})).unwrap_or_else(|trouble| panic!("{trouble}"));
     }
 
+    /// So many nodes at least on which Pods run that tolerate it, see [`super::nodes::toleration`].
+    pub fn nodes(&self, number: usize) {
+        self.plane.nodes(number).unwrap_or_else(|trouble| panic!("{trouble}"));
+    }
+
     /// Podgraft with these presets, in force.
     pub fn podgraft(&self, presets: &str) -> InFront {
         self.podgraft_as(&Registration::of(&self.name, &self.name), presets)
@@ -117,6 +122,18 @@ impl<'p> Story<'p> {
         let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={}", selector.replace('=', "%3D"));
         let list = self.api.get(&path).unwrap_or_else(|trouble| panic!("{trouble}")).object("the Pods");
         list["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Waits until every Pod of a namespace runs.
+    pub fn all_run(&self, namespace: &str) {
+        let path = format!("/api/v1/namespaces/{namespace}/pods?fieldSelector=status.phase%21%3DRunning&limit=1");
+        wait::until(&format!("every Pod of {namespace} to run"), || {
+            let others = self.api.get(&path)?.body;
+            match others["items"].as_array() {
+                Some(items) if items.is_empty() => Ok(()),
+                _ => Err(others["items"][0]["status"].to_string()),
+            }
+        });
     }
 
     /// In this story calls of the webhook fail, and it looks at that itself.
