@@ -173,6 +173,10 @@ fn pod() -> Value {
         pod["metadata"].as_object_mut().map(|metadata| metadata.remove(key));
     }
     pod.as_object_mut().map(|pod| pod.remove("status"));
+    // The account of the namespace will do.
+    for key in ["serviceAccountName", "serviceAccount"] {
+        pod["spec"].as_object_mut().map(|spec| spec.remove(key));
+    }
     let without_token = |list: &mut Value| {
         if let Some(list) = list.as_array_mut() {
             list.retain(|entry| !entry["name"].as_str().is_some_and(|name| name.starts_with("kube-api-access-")));

@@ -102,12 +102,12 @@ fn without_logs(pod: &Value) -> Value {
     pod
 }
 
-fn grafted_and_else_its_twin(what: &str, grafted: &Value, twin: &Value) {
+pub fn grafted_and_else_its_twin(what: &str, grafted: &Value, twin: &Value) {
     compare::same(what, &without_logs(grafted), twin);
 }
 
 /// The story's namespace has the preset; its twin is asked about too, and has none.
-fn twins(story: &Story) -> (String, String) {
+pub fn twins(story: &Story) -> (String, String) {
     let twin = format!("{}-twin", story.name);
     story.namespace(&twin);
     (LOGS.replace("NAMESPACE", &story.name), twin)

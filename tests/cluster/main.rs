@@ -17,7 +17,9 @@ mod crowd;
 mod every_kind;
 mod failure;
 mod policies;
+mod readme;
 mod reinvocation;
+mod rollouts;
 mod tables;
 mod up;
 mod words;
@@ -39,10 +41,12 @@ const STORIES: &[(&str, Stories)] = &[
     ("reinvocation", reinvocation::STORIES),
     ("words", words::STORIES),
     ("failure", failure::STORIES),
+    ("rollouts", rollouts::STORIES),
     ("crowd", crowd::STORIES),
     ("policies", policies::STORIES),
     ("corpus", corpus::STORIES),
     ("tables", tables::STORIES),
+    ("readme", readme::STORIES),
 ];
 
 fn main() -> ExitCode {

@@ -70,19 +70,15 @@ Kubernetes {release} is up, with Podgraft in front of it. In another terminal:
   export KUBECONFIG={kubeconfig}
   export PATH={kubectl}:$PATH
 
-A Deployment that is grafted - a variable, a volume and a native sidecar:
+A Deployment that is grafted; a Pod that has the variable otherwise, which keeps its own value, and a warning says so; a Pod that is excluded:
 
   kubectl create deployment web --image=nginx
-  kubectl get pods -l app=web -o yaml
-
-A Pod that has the variable otherwise: its own value stays, and a warning says so:
-
   kubectl run other --image=nginx --labels=app=web --env=LOG_DIR=/tmp
-
-A Pod that is excluded:
-
   kubectl run alone --image=nginx --labels=app=web --annotations=podpreset.admission.kubernetes.io/exclude=true
-  kubectl get pod alone -o yaml
+
+What came of it, and all of it with -o yaml:
+
+  kubectl get pods -l app=web -o custom-columns=POD:.metadata.name,SIDECAR:.spec.initContainers[*].name,LOG_DIR:.spec.containers[0].env[0].value
 
 The preset is in {presets}/presets.yaml: change it, and two seconds later new Pods get what it says. No container is run; Pods stay Pending.
 Podgraft's log: {log}

@@ -108,7 +108,12 @@ impl Held {
 
     /// Asks it to leave, and waits.
     pub fn leave(&mut self) -> ExitStatus {
-        self.signal("TERM");
+        self.leave_by("TERM")
+    }
+
+    /// Asks it by this signal.
+    pub fn leave_by(&mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         let status = wait::until_within(Duration::from_secs(30), &format!("{} to leave", self.name), || {
             self.child.try_wait().ok().flatten().ok_or("it runs")
         });

@@ -76,10 +76,11 @@ impl Nodes {
 }
 
 fn make(api: &Api, number: usize) -> Result<(), Trouble> {
+    let name = format!("simulated-{number}");
     let node = json!({
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": format!("simulated-{number}"), "annotations": {(OURS.0): OURS.1}},
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}, "annotations": {(OURS.0): OURS.1}},
         "spec": {"taints": [{"key": TAINT, "effect": "NoSchedule"}]},
         "status": {"allocatable": {"cpu": "64", "memory": "256Gi", "pods": "500"}},
     });
