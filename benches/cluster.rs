@@ -173,8 +173,8 @@ fn pod() -> Value {
         pod["metadata"].as_object_mut().map(|metadata| metadata.remove(key));
     }
     pod.as_object_mut().map(|pod| pod.remove("status"));
-    // The account of the namespace will do.
-    for key in ["serviceAccountName", "serviceAccount"] {
+    // Any cluster has the account and the class of these.
+    for key in ["serviceAccountName", "serviceAccount", "priorityClassName", "priority", "preemptionPolicy"] {
         pod["spec"].as_object_mut().map(|spec| spec.remove(key));
     }
     let without_token = |list: &mut Value| {
