@@ -8,6 +8,7 @@ use crate::harness::plane::User;
 use crate::harness::podgraft::Registration;
 use crate::harness::story::{Stories, Story};
 use crate::harness::wait;
+use crate::words;
 
 pub const STORIES: Stories = &[
     ("workloads_get_what_the_preset_says", workloads),
@@ -15,6 +16,7 @@ pub const STORIES: Stories = &[
     ("a_dry_run_gets_the_same_and_leaves_nothing", dry_run),
     ("rights_of_the_user_do_not_matter", rights),
     ("excluded_pods_are_left_alone_but_by_opt_out_denied", excluded),
+    ("the_order_of_documents_does_not_matter", order),
     ("what_is_not_a_new_pod_is_left_alone", left_alone),
 ];
 
@@ -213,11 +215,16 @@ fn variables(pod: &Value) -> Vec<&str> {
 }
 
 fn excluded(story: &Story) {
-    let _podgraft = story.podgraft(OPT_OUT);
+    let podgraft = story.podgraft(OPT_OUT);
     let sent = |annotations: Value| story.create(&story.name, &pod(&json!({"generateName": "pod-", "annotations": annotations})));
     assert_eq!(variables(&sent(json!({}))), ["PORT", "HELD", "FIRST", "SECOND"]);
-    let excluded = sent(json!({"podpreset.admission.kubernetes.io/exclude": "true"}));
+    let exclude = json!({"podpreset.admission.kubernetes.io/exclude": "true"});
+    let excluded = story.create(&story.name, &pod(&json!({"name": "excluded", "annotations": exclude})));
     assert_eq!(variables(&excluded), ["PORT", "HELD"], "the exclude annotation stops all but what the author may not opt out of");
+    let notes = words::notes(story, "excluded");
+    assert_eq!(notes["skipped"], "Excluded");
+    assert!(notes["presets"].as_str().is_some_and(|presets| presets.starts_with("clusterpodpreset-held=")), "{notes}");
+    assert_eq!(podgraft.serving.metric("podgraft_skipped_total", "\"Excluded\"").unwrap(), 1.0);
     assert_eq!(variables(&sent(json!({"podpreset.admission.kubernetes.io/exclude": "yes"}))), ["PORT", "HELD", "FIRST", "SECOND"]);
     assert_eq!(variables(&sent(json!({"podgraft.dev/exclude": "first, held"}))), ["PORT", "HELD", "SECOND"], "one by name");
     assert_eq!(variables(&sent(json!({"podgraft.dev/exclude": "none-of-this-name"}))), ["PORT", "HELD", "FIRST", "SECOND"]);
@@ -225,6 +232,39 @@ fn excluded(story: &Story) {
     let record = excluded["metadata"]["annotations"]["podpreset.admission.kubernetes.io/clusterpodpreset-held"].clone();
     let forged = sent(json!({"podpreset.admission.kubernetes.io/clusterpodpreset-held": record}));
     assert_eq!(variables(&forged), ["PORT", "HELD", "FIRST", "SECOND"]);
+}
+
+/// Two replicas that hold the presets in another order make the same Pod; and presets that do not overlap give the same whichever is merged
+/// first.
+fn order(story: &Story) {
+    let documents = |priorities: [usize; 3]| {
+        let document = |(name, priority): (&str, usize)| {
+            format!(
+                "apiVersion: podgraft.dev/v1beta1\nkind: ClusterPodPreset\nmetadata: {{name: {name}}}\n\
+                 spec: {{selector: {{}}, priority: {priority}, env: [{{name: {name}, value: '1'}}], volumes: [{{name: {name}}}], volumeMounts: [{{name: {name}, mountPath: /{name}}}]}}\n"
+            )
+        };
+        ["one", "two", "three"].into_iter().zip(priorities).map(document).collect::<Vec<String>>()
+    };
+    let made = |suffix: &str, documents: &[String]| {
+        let name = format!("{}-{suffix}", story.name);
+        story.plane.namespace(&name, &json!({"story": name})).unwrap();
+        let _podgraft = story.podgraft_in(&Registration::of(&name, &name), &documents.join("---\n"), &name);
+        story.create(&name, &pod(&json!({"name": "pod"})))
+    };
+    let mut turned = documents([0, 0, 0]);
+    turned.reverse();
+    let (first, other) = (made("first", &documents([0, 0, 0])), made("other", &turned));
+    compare::same("the presets in another order", &first, &other);
+    let late = made("late", &documents([3, 2, 1]));
+    let sorted = |pod: &Value| {
+        let mut names = variables(pod).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(variables(&first), ["PORT", "one", "three", "two"]);
+    assert_eq!(variables(&late), ["PORT", "one", "two", "three"], "priorities count");
+    assert_eq!(sorted(&first), sorted(&late));
 }
 
 /// Registered for everything about Pods, it still touches nothing but new ones.

@@ -57,7 +57,7 @@ fn pod(policy: &str) -> Value {
 }
 
 /// What Podgraft had the API server note about the Pods of a namespace.
-fn notes(story: &Story, name: &str) -> Value {
+pub fn notes(story: &Story, name: &str) -> Value {
     let prefix = format!("{}.podgraft.dev/", story.name);
     let event = wait::until("the audit event", || {
         let events = story.plane.audit(&story.name);
