@@ -120,6 +120,23 @@ fn the_files_that_the_architecture_names_are_there() {
 }
 
 #[test]
+fn the_stories_that_the_architecture_names_are_told() {
+    let architecture = text("ARCHITECTURE.md");
+    let (_, table) = architecture.split_once("The guarantees on a real API server").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let (mut file, mut stories) = (String::new(), 0);
+    for name in table.split('`').skip(1).step_by(2) {
+        if name.starts_with("tests/cluster/") {
+            file = text(name);
+        } else if name.contains('_') && !name.starts_with("apiserver_") {
+            stories += 1;
+            assert!(file.contains(&format!("(\"{name}\", ")), "no story {name}");
+        }
+    }
+    assert!(stories >= 20, "only {stories} stories found");
+}
+
+#[test]
 fn each_link_of_each_document_leads_somewhere() {
     let mut broken = Vec::new();
     for path in markdown() {

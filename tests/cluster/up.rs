@@ -78,7 +78,7 @@ A Deployment that is grafted; a Pod that has the variable otherwise, which keeps
 
 What came of it, and all of it with -o yaml:
 
-  kubectl get pods -l app=web -o custom-columns=POD:.metadata.name,SIDECAR:.spec.initContainers[*].name,LOG_DIR:.spec.containers[0].env[0].value
+  kubectl get pods -l app=web -o 'custom-columns=POD:.metadata.name,SIDECAR:.spec.initContainers[*].name,LOG_DIR:.spec.containers[0].env[0].value'
 
 The preset is in {presets}/presets.yaml: change it, and two seconds later new Pods get what it says. No container is run; Pods stay Pending.
 Podgraft's log: {log}

@@ -178,6 +178,9 @@ impl Plane {
                 ("use-service-account-credentials", "true".to_owned()),
                 ("secure-port", "0".to_owned()),
                 ("leader-elect", "false".to_owned()),
+                // A Node that nobody answers for is tainted after a minute, and from then on no DaemonSet gets a Pod there.
+                ("node-startup-grace-period", "24h".to_owned()),
+                ("node-monitor-grace-period", "24h".to_owned()),
             ],
         )?;
         let plane = Plane {
