@@ -7,8 +7,10 @@ pub mod admin;
 pub mod args;
 pub mod banner;
 pub mod body;
+pub mod cluster;
 pub mod config;
 pub mod connection;
+pub mod events;
 pub mod http;
 pub mod identity;
 pub mod listen;
@@ -19,15 +21,18 @@ pub mod ready;
 pub mod reply;
 pub mod reviewer;
 pub mod shutdown;
+pub mod sources;
 pub mod store;
 pub mod telemetry;
 pub mod units;
+pub mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use kube::Client;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::task::JoinHandle;
@@ -36,6 +41,7 @@ use tokio_rustls::TlsAcceptor;
 use args::{Address, ServeArgs};
 pub use config::UsageError;
 use config::{Certificate, Config, Limits, Surroundings};
+use events::Events;
 use identity::{Identity, Keeper, Pair, PairFiles, Source};
 use listen::Port;
 use metrics::Metrics;
@@ -43,8 +49,9 @@ use poll::Poll;
 use ready::Ready;
 use reviewer::{Answer, Grafter, Reviewer};
 use shutdown::{Departure, Shutdown, Signals};
+use sources::{Fed, Sources};
 use store::Store;
-use store::directory::{self, Directories};
+use store::directory::Directories;
 
 /// Connections to the admin port; a budget of its own, so that no load on the webhook keeps kubelet's probes out.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -67,14 +74,13 @@ pub fn run(args: ServeArgs) -> Result<u8, UsageError> {
 
 async fn serve(config: Config) -> Result<u8, UsageError> {
     let mut signals = Signals::new().map_err(|error| UsageError(format!("cannot catch signals: {error}")))?;
-    let server = Server::start(&config)?;
+    let cluster = match config.cluster {
+        true => Some(cluster::connect_from_within().await.map_err(|error| UsageError(format!("{error} (--kube off serves without it)")))?),
+        false => None,
+    };
+    let server = Server::start(&config, cluster)?;
     let (webhook, admin) = (server.webhook, server.admin);
     tracing::info!(%webhook, %admin, version = env!("CARGO_PKG_VERSION"), "serving");
-    if config.cluster {
-        tracing::warn!(
-            "this build reads presets from the directories of --presets only, not yet from the cluster; --kube off says that this is meant"
-        );
-    }
     if config.banner {
         let banner = banner::text(&server.store.snapshot().presets, &config, webhook, admin);
         // Nobody may be reading.
@@ -124,22 +130,27 @@ pub struct Server {
     /// What goes on until the very end.
     _admin: (Shutdown, JoinHandle<()>),
     _polls: Vec<Poll>,
+    _sources: Option<Sources>,
 }
 
 impl Server {
-    /// Reads presets and certificate, binds both ports and serves. Needs a tokio runtime.
+    /// Reads presets and certificate, binds both ports and serves; what comes from the cluster comes when it can. Needs a tokio runtime.
     ///
     /// # Errors
     /// Presets or certificate that cannot be read, ports that cannot be bound.
-    pub fn start(config: &Config) -> Result<Server, UsageError> {
-        Server::start_with(config, |grafter| Arc::new(grafter))
+    pub fn start(config: &Config, cluster: Option<Client>) -> Result<Server, UsageError> {
+        Server::start_with(config, cluster, |grafter| Arc::new(grafter))
     }
 
     /// The same with an answer of one's own, for tests of what is around it.
     ///
     /// # Errors
     /// As [`Server::start`].
-    pub fn start_with(config: &Config, answer: impl FnOnce(Grafter) -> Arc<dyn Answer>) -> Result<Server, UsageError> {
+    pub fn start_with(
+        config: &Config,
+        cluster: Option<Client>,
+        answer: impl FnOnce(Grafter) -> Arc<dyn Answer>,
+    ) -> Result<Server, UsageError> {
         let (metrics, ready) = (Arc::new(Metrics::new()), Ready::default());
         let starting = ready.block("start", "starting");
         let store = Arc::new(Store::new(Arc::clone(&metrics)));
@@ -155,7 +166,17 @@ impl Server {
         let (listener, webhook) = bind(config.listen, "--listen")?;
         let (admin_listener, admin) = bind(config.admin, "--admin")?;
 
-        let grafter = Grafter { store: Arc::clone(&store), exempt: config.exempt.clone() };
+        let sources = cluster.map(|client| {
+            let (store, metrics, ready) = (Arc::clone(&store), Arc::clone(&metrics), ready.clone());
+            Sources::start(&client, &Fed { store, metrics, ready, namespace: config.namespace.clone(), lasts: config.watch })
+        });
+        let grafter = Grafter {
+            store: Arc::clone(&store),
+            exempt: config.exempt.clone(),
+            namespaces: sources.as_ref().map(|sources| Arc::clone(&sources.namespaces)),
+            statuses: sources.as_ref().map(|sources| Arc::clone(&sources.statuses)),
+            events: sources.as_ref().map_or_else(Events::off, |sources| sources.events.clone()),
+        };
         let reviewer = Reviewer::new(answer(grafter), Arc::clone(&metrics));
         let (shutdown, departure) = Shutdown::new();
         let port = |name, tls, limits, router, departure: Departure| {
@@ -181,6 +202,7 @@ impl Server {
             serving,
             _admin: (admin_shutdown, admin_serving),
             _polls: polls,
+            _sources: sources,
         })
     }
 
@@ -207,7 +229,7 @@ fn open_directories(config: &Config, store: &Arc<Store>, metrics: &Arc<Metrics>)
     let (paths, namespace) = (config.directories.clone(), config.default_namespace.clone());
     let (directories, problems) = Directories::open(paths, namespace, Arc::clone(store), Arc::clone(metrics))
         .map_err(|(path, error)| UsageError(format!("cannot read the directory of presets {} (--presets): {error}", path.display())))?;
-    directory::report(&problems);
+    store::report(&problems);
     Ok(directories)
 }
 

@@ -34,6 +34,10 @@ pub struct ServeArgs {
     #[arg(long, env = "PODGRAFT_KUBE", value_enum, default_value_t = Kube::Auto)]
     pub kube: Kube,
 
+    /// How long one watch of the API server lasts; for tests, which would wait long otherwise
+    #[arg(long, env = "PODGRAFT_WATCH_TIMEOUT", value_name = "TIME", default_value = "180s", value_parser = units::duration, hide = true)]
+    pub watch_timeout: Duration,
+
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub listen: ListenArgs,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{Address, CertificateArgs, Certs, Kube, LimitArgs, ListenArgs, LogArgs, LogFormat, LogLevel, ServeArgs};
+use super::watch;
 
 /// Where kubelet writes the namespace of a Pod's service account (Kubernetes documentation, "Accessing the Kubernetes API from a Pod").
 const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -111,6 +112,8 @@ pub struct Config {
     pub look: Duration,
     /// Whether there is a cluster that may be asked.
     pub cluster: bool,
+    /// How long one watch of the API server lasts.
+    pub watch: Duration,
 }
 
 impl Config {
@@ -119,10 +122,12 @@ impl Config {
     /// # Errors
     /// What does not go together or cannot be, in one sentence.
     pub fn settle(args: ServeArgs, surroundings: &Surroundings) -> Result<Config, UsageError> {
-        let ServeArgs { presets, default_namespace, namespace, exempt_namespaces, kube, listen, certificate, limits, log } = args;
+        let ServeArgs { presets, default_namespace, namespace, exempt_namespaces, kube, watch_timeout, listen, certificate, limits, log } =
+            args;
         let ListenArgs { listen, admin, http2 } = listen;
         let LogArgs { log_format, log_level } = log;
         let in_cluster = surroundings.in_cluster;
+        let cluster = in_cluster && kube == Kube::Auto;
         let namespace = namespace.or_else(|| surroundings.namespace.clone()).unwrap_or_else(|| "podgraft".to_owned());
         named("--namespace", &namespace)?;
         named("--default-namespace", &default_namespace)?;
@@ -137,7 +142,7 @@ impl Config {
             given.unwrap_or(if in_cluster { Address::All(port) } else { Address::One(([127, 0, 0, 1], port).into()) })
         };
         Ok(Config {
-            directories: directories(presets),
+            directories: directories(presets, cluster),
             default_namespace,
             namespace,
             exempt,
@@ -152,14 +157,17 @@ impl Config {
             log_level,
             banner: !in_cluster && log_format == LogFormat::Text,
             look: LOOK,
-            cluster: in_cluster && kube == Kube::Auto,
+            cluster,
+            // The API server counts in whole seconds.
+            watch: watch_timeout.clamp(Duration::from_secs(1), watch::LASTS),
         })
     }
 }
 
-fn directories(given: Vec<PathBuf>) -> Vec<PathBuf> {
+/// With a cluster to ask there need not be a directory.
+fn directories(given: Vec<PathBuf>, cluster: bool) -> Vec<PathBuf> {
     let given: Vec<PathBuf> = given.into_iter().filter(|path| !path.as_os_str().is_empty()).collect();
-    if given.is_empty() { vec![PathBuf::from(DEFAULT_PRESETS)] } else { given }
+    if given.is_empty() && !cluster { vec![PathBuf::from(DEFAULT_PRESETS)] } else { given }
 }
 
 fn settle_certificate(args: CertificateArgs) -> Result<Certificate, UsageError> {
@@ -266,7 +274,10 @@ mod tests {
         assert_eq!(config.exempt.last().unwrap(), "grafting");
         assert_eq!(config.shutdown_delay, Duration::from_secs(15));
         assert!(!config.banner && config.cluster);
-        assert!(!settle(&["--kube", "off"], &cluster()).unwrap().cluster);
+        assert!(config.directories.is_empty(), "presets come from the cluster");
+        assert_eq!(config.watch, watch::LASTS);
+        let off = settle(&["--kube", "off"], &cluster()).unwrap();
+        assert!(!off.cluster && off.directories == [Path::new("policies")]);
     }
 
     #[test]

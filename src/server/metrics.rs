@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use prometheus_client::metrics::counter::Counter;
-pub use words::{Ending, HandshakeFailure, Reload, State};
+pub use words::{Ending, EventEnd, HandshakeFailure, Reload, State};
 
 use crate::conflict::{Conflict, ConflictKind, ConflictPolicy};
 
@@ -61,6 +61,7 @@ pub struct Metrics {
     /// Connections to the webhook.
     pub connections: Gauge,
     handshakes: Vec<Counter>,
+    events: Vec<Counter>,
     /// Panics that were caught.
     pub panics: Counter,
 }
@@ -85,6 +86,8 @@ impl Metrics {
             "reason",
             HandshakeFailure::ALL.iter().map(|reason| reason.word()),
         );
+        let (_, events) =
+            put.counters("events", "Events about presets, by what became of them", "result", EventEnd::ALL.iter().map(|end| end.word()));
         let conflicts: Family<Labels<2>, Counter> = Family::default();
         put.family("conflicts", "Conflicts by the policy of the preset and the kind of place", &conflicts);
         let conflicts = ConflictPolicy::ALL
@@ -124,6 +127,7 @@ impl Metrics {
             store_seen: Mutex::default(),
             not_after,
             handshakes,
+            events,
             registry,
         };
         for what in Reload::ALL {
@@ -154,6 +158,11 @@ impl Metrics {
     /// Counts a handshake that came to nothing.
     pub fn handshake_failed(&self, reason: HandshakeFailure) {
         count(&self.handshakes, HandshakeFailure::ALL.iter().position(|one| *one == reason));
+    }
+
+    /// Counts an Event, or a change to one.
+    pub fn event(&self, end: EventEnd) {
+        count(&self.events, EventEnd::ALL.iter().position(|one| *one == end));
     }
 
     /// The counter of a preset, by [`crate::preset::Preset::qualified`]; past [`MOST_PRESETS`] of them that of `other`.

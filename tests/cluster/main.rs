@@ -14,13 +14,17 @@ mod support;
 mod compare;
 mod corpus;
 mod crowd;
+mod custom_resources;
 mod every_kind;
 mod failure;
+mod outage;
 mod policies;
 mod readme;
 mod reinvocation;
 mod rollouts;
+mod stores;
 mod tables;
+mod told;
 mod up;
 mod words;
 
@@ -43,6 +47,10 @@ const STORIES: &[(&str, Stories)] = &[
     ("failure", failure::STORIES),
     ("rollouts", rollouts::STORIES),
     ("crowd", crowd::STORIES),
+    ("stores", stores::STORIES),
+    ("custom_resources", custom_resources::STORIES),
+    ("told", told::STORIES),
+    ("outage", outage::STORIES),
     ("policies", policies::STORIES),
     ("corpus", corpus::STORIES),
     ("tables", tables::STORIES),

@@ -142,23 +142,38 @@ fn an_empty_directory_is_fine() {
     }
 }
 
+/// Where there should be an API server and none answers, Podgraft serves what it has, and is not ready; where it cannot even ask, it says so.
 #[test]
-fn in_a_cluster_it_says_that_it_does_not_ask_it_yet() {
+fn in_a_cluster_it_is_ready_when_the_cluster_was_listed() {
     let presets = Folder::holding("a.yaml", &labelling("a", "1"));
-    let warning =
-        "this build reads presets from the directories of --presets only, not yet from the cluster; --kube off says that this is meant";
-    for (kube, says) in [("auto", true), ("off", false)] {
+    let cluster = |kube: &str| {
         let mut program = command();
         program.args(["serve", "--presets", presets.text(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"]);
-        program.args(["--kube", kube]).env("KUBERNETES_SERVICE_HOST", "127.0.0.1");
-        let server = Process::of(program);
-        assert_eq!(labels_added(&server.connect().review(&review("x")).json()), ["a=1"]);
-        assert_eq!(server.line(warning).is_some(), says, "{kube}: {}", server.log());
+        program.args(["--kube", kube]).env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env_remove("KUBECONFIG");
+        program
+    };
+    let off = Process::of(cluster("off"));
+    assert_eq!((off.ready(), labels_added(&off.connect().review(&review("x")).json())), (200, vec!["a=1".to_owned()]));
+    refused(&cluster("auto").output().unwrap(), "cannot reach the cluster");
+    // Nobody listens on port 1.
+    let config = "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: a, user: {token: x}}],\
+                  contexts: [{name: a, context: {cluster: a, user: a}}], current-context: a}";
+    let config = Folder::holding("config", config);
+    let mut program = cluster("auto");
+    let server = Process::of({
+        program.env("KUBECONFIG", config.path().join("config"));
+        program
+    });
+    assert_eq!(labels_added(&server.connect().review(&review("x")).json()), ["a=1"]);
+    let readiness = get(server.admin, "/readyz?verbose").unwrap();
+    assert_eq!(readiness.status, 503);
+    for source in ["config_maps", "namespaces", "podpresets", "clusterpodpresets"] {
+        assert!(readiness.text().contains(&format!("[-]{source} failed: not listed yet")), "{}", readiness.text());
     }
-    // There is nowhere else that presets could come from, so the default directory has to be there.
+    // There is nowhere else that presets could come from without a cluster, so the default directory has to be there.
     let nowhere = Folder::new();
     let mut program = command();
-    program.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).current_dir(nowhere.path());
+    program.args(["serve", "--kube", "off", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).current_dir(nowhere.path());
     refused(&program.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").output().unwrap(), "cannot read the directory of presets policies");
 }
 

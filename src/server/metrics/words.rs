@@ -41,6 +41,8 @@ words! {
         Presets = "presets",
         /// The serving certificate.
         Certificate = "certificate",
+        /// The labels of namespaces.
+        Namespaces = "namespaces",
     }
 }
 
@@ -55,6 +57,18 @@ words! {
         Refused = "refused",
         /// In force as it last was good.
         Stale = "stale",
+    }
+}
+
+words! {
+    /// What became of an Event.
+    EventEnd {
+        /// The API server has it.
+        Sent = "sent",
+        /// Too many at once.
+        Dropped = "dropped",
+        /// The API server does not take it, or is away.
+        Failed = "failed",
     }
 }
 

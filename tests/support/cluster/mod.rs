@@ -4,6 +4,7 @@
 //! [`plane::Plane`] is one control plane, shared by all stories of a run. [`story::Story`] is what a test works with: its own
 //! namespaces, and the Podgrafts that it starts. Whatever is started is held by [`held`], which ends it also where nobody is left to.
 
+pub mod account;
 pub mod api;
 pub mod authority;
 pub mod built;

@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -62,10 +63,12 @@ pub struct Plane {
     parts: Parts,
     base: String,
     tokens: BTreeMap<User, String>,
+    /// How kube-apiserver is started.
+    serving: Vec<(&'static str, String)>,
     // In this order they are ended.
     nodes: OnceLock<Result<Nodes, Trouble>>,
     _controllers: Held,
-    _apiserver: Held,
+    apiserver: Mutex<Option<Held>>,
     _etcd: Held,
     _lock: File,
 }
@@ -75,7 +78,9 @@ impl Plane {
     pub fn start(version: &str, runs: &Path) -> Result<Plane, Trouble> {
         let parts = Parts::get(version)?;
         clear_away(runs);
-        let folder = runs.join(format!("{version}-{}", std::process::id()));
+        // A story may have one of its own.
+        static PLANES: AtomicUsize = AtomicUsize::new(0);
+        let folder = runs.join(format!("{version}-{}-{}", std::process::id(), PLANES.fetch_add(1, Ordering::SeqCst)));
         let trouble = |error: std::io::Error| format!("{}: {error}", folder.display());
         for part in ["logs", "data", "kubectl"] {
             fs::create_dir_all(folder.join(part)).map_err(trouble)?;
@@ -127,30 +132,26 @@ impl Plane {
                 ("log-level", "warn".to_owned()),
             ],
         )?;
-        let mut apiserver = start(
-            &parts,
-            "kube-apiserver",
-            &log("kube-apiserver"),
-            &[
-                ("etcd-servers", client),
-                ("bind-address", "127.0.0.1".to_owned()),
-                ("advertise-address", "127.0.0.1".to_owned()),
-                ("secure-port", port.to_string()),
-                ("endpoint-reconciler-type", "none".to_owned()),
-                ("cert-dir", at("certs")),
-                ("tls-cert-file", at("server.crt")),
-                ("tls-private-key-file", at("server.key")),
-                ("service-account-key-file", at("accounts.pub")),
-                ("service-account-signing-key-file", at("accounts.key")),
-                ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
-                ("service-cluster-ip-range", SERVICES.to_owned()),
-                ("authorization-mode", "RBAC".to_owned()),
-                ("token-auth-file", at("tokens.csv")),
-                ("allow-privileged", "true".to_owned()),
-                ("audit-policy-file", at("audit.yaml")),
-                ("audit-log-path", log("audit").display().to_string()),
-            ],
-        )?;
+        let serving = vec![
+            ("etcd-servers", client),
+            ("bind-address", "127.0.0.1".to_owned()),
+            ("advertise-address", "127.0.0.1".to_owned()),
+            ("secure-port", port.to_string()),
+            ("endpoint-reconciler-type", "none".to_owned()),
+            ("cert-dir", at("certs")),
+            ("tls-cert-file", at("server.crt")),
+            ("tls-private-key-file", at("server.key")),
+            ("service-account-key-file", at("accounts.pub")),
+            ("service-account-signing-key-file", at("accounts.key")),
+            ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
+            ("service-cluster-ip-range", SERVICES.to_owned()),
+            ("authorization-mode", "RBAC".to_owned()),
+            ("token-auth-file", at("tokens.csv")),
+            ("allow-privileged", "true".to_owned()),
+            ("audit-policy-file", at("audit.yaml")),
+            ("audit-log-path", log("audit").display().to_string()),
+        ];
+        let mut apiserver = start(&parts, "kube-apiserver", &log("kube-apiserver"), &serving)?;
         let base = format!("https://127.0.0.1:{port}");
         let api = Api::new(&base, &tokens[&User::Admin], &authority.pem);
         apiserver.until(&format!("kube-apiserver {version} to be ready"), || {
@@ -190,14 +191,45 @@ impl Plane {
             parts,
             base,
             tokens,
+            serving,
             nodes: OnceLock::new(),
             _controllers: controllers,
-            _apiserver: apiserver,
+            apiserver: Mutex::new(Some(apiserver)),
             _etcd: etcd,
             _lock: lock,
         };
         plane.furnish()?;
         Ok(plane)
+    }
+
+    /// Kills the API server.
+    pub fn kill_apiserver(&self) {
+        drop(self.apiserver.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Starts it again, where it was, and waits until it is ready.
+    pub fn start_apiserver(&self) -> Result<(), Trouble> {
+        let mut held = start(&self.parts, "kube-apiserver", &self.folder.join("logs/kube-apiserver.log"), &self.serving)?;
+        let api = self.api(User::Admin);
+        held.until("kube-apiserver to be ready again", || match api.text("/readyz")? {
+            text if text == "ok" => Ok(()),
+            text => Err(text),
+        })?;
+        *self.apiserver.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        Ok(())
+    }
+
+    /// Where the API server is: `https://HOST:PORT`.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// A kubeconfig with a token, for a server at `url`; a file of this name.
+    pub fn kubeconfig_of(&self, name: &str, url: &str, token: &str) -> PathBuf {
+        let file = self.folder.join("data").join(format!("{name}.kubeconfig"));
+        let authority = self.folder.join("data").join("ca.crt");
+        fs::write(&file, kubeconfig(url, &authority.display().to_string(), name, token)).unwrap();
+        file
     }
 
     /// The API as a user sees it.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 
+use super::account::Account;
 use super::api::Api;
 use super::kubectl::Kubectl;
 use super::plane::{Plane, User};
@@ -77,6 +78,22 @@ impl<'p> Story<'p> {
         let object = registration.object(&serving.url(), &self.plane.authority.pem);
         let registered = Registered::make(self.api.clone(), &object);
         serving.in_force(&self.api, seen_from).unwrap_or_else(|trouble| panic!("{trouble}"));
+        InFront { registered, serving }
+    }
+
+    /// Podgraft that asks the cluster as an account of its own, in force. In the namespace `STORY-podgraft`.
+    pub fn podgraft_within(&self, presets: &str, flags: &[&str]) -> InFront {
+        let account = Account::make(self.plane, &self.name);
+        self.podgraft_of(&account, presets, flags)
+    }
+
+    /// The same, as an account that is there.
+    pub fn podgraft_of(&self, account: &Account, presets: &str, flags: &[&str]) -> InFront {
+        let registration = Registration::of(&self.name, &self.name);
+        let serving = Serving::start_within(self.plane, account, presets, flags).unwrap_or_else(|trouble| panic!("{trouble}"));
+        let object = registration.object(&serving.url(), &self.plane.authority.pem);
+        let registered = Registered::make(self.api.clone(), &object);
+        serving.in_force(&self.api, &self.name).unwrap_or_else(|trouble| panic!("{trouble}"));
         InFront { registered, serving }
     }
 

@@ -1,0 +1,183 @@
+//! Watches one kind of object: all of them first, then every change, for ever. One task a source, with a back-off of its own, so that
+//! nothing that ails one source holds up another.
+//!
+//! What is not kube's own watcher here is so because bookmarks and a watch that ends as it should are signs of life, which that one keeps to
+//! itself: `store_age_seconds` would grow on every source that is quiet. The protocol is that of client-go's reflector (Kubernetes
+//! documentation, "Efficient detection of changes"): list, watch from the list's version on, list again when that version is gone.
+
+mod pause;
+mod seat;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use super::metrics::Metrics;
+use super::ready::{Block, Ready};
+use pause::Pause;
+use seat::{Seat, Trouble};
+
+/// How long one watch lasts. Some clouds drop flows that are idle for 240 s, and what is lost must show within five minutes.
+pub const LASTS: Duration = Duration::from_secs(180);
+
+/// A watch that ends sooner than this was none.
+const LIVED: Duration = Duration::from_secs(1);
+
+/// An optional kind that may not be listed so often in a row is not waited for: an API server that starts says no at first, too.
+const PATIENCE: u32 = 4;
+
+/// Between two looks for a kind that is not installed.
+const ABSENT: Duration = Duration::from_secs(5);
+
+/// What is watched.
+#[derive(Clone, Debug)]
+pub struct Source<K> {
+    /// Its name in logs, readiness and the label `store`.
+    pub name: &'static str,
+    /// Kind and namespace.
+    pub api: Api<K>,
+    /// Only objects with these labels.
+    pub labels: Option<String>,
+    /// Only objects with these fields: `metadata.name=...`.
+    pub fields: Option<String>,
+    /// The kind may not be installed. That is no fault, and is looked for again and again.
+    pub optional: bool,
+}
+
+impl<K> Source<K> {
+    /// All objects that the API gives.
+    #[must_use]
+    pub fn all(name: &'static str, api: Api<K>) -> Source<K> {
+        Source { name, api, labels: None, fields: None, optional: false }
+    }
+}
+
+/// What was seen.
+#[derive(Clone, Debug)]
+pub enum News<K> {
+    /// Every object there is. What is not among them is gone.
+    All(Vec<K>),
+    /// What changed, in order.
+    Changes(Vec<Change<K>>),
+    /// The kind is not installed (any more), so there is nothing.
+    Absent,
+}
+
+/// One object that changed.
+#[derive(Clone, Debug)]
+pub enum Change<K> {
+    /// It is there, like this.
+    Is(K),
+    /// It is gone; this is how it was.
+    Gone(K),
+}
+
+/// What a watch needs beside its source.
+#[derive(Clone, Debug)]
+pub struct Around {
+    /// Gets the age of each source.
+    pub metrics: Arc<Metrics>,
+    /// False until each source was listed once; never again because of one.
+    pub ready: Ready,
+    /// How long one watch lasts: [`LASTS`], in tests less.
+    pub lasts: Duration,
+}
+
+/// Goes on until it is dropped.
+#[derive(Debug)]
+pub struct Watch(JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Takes what was seen. It may take its time and block.
+type Take<K> = Arc<Mutex<dyn FnMut(News<K>) + Send>>;
+
+impl Watch {
+    /// Starts watching. Each piece of news is taken before the next one is fetched, on a thread that may block. Should `take` panic, that is
+    /// counted, and everything is listed again. Needs a tokio runtime.
+    #[must_use]
+    pub fn start<K>(source: Source<K>, around: &Around, take: impl FnMut(News<K>) + Send + 'static) -> Watch
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let mut unlisted = Some(around.ready.block(source.name, "not listed yet"));
+        let (around, take): (Around, Take<K>) = (around.clone(), Arc::new(Mutex::new(take)));
+        Watch(tokio::spawn(async move {
+            loop {
+                let following = follow(&source, &around, &take, &mut unlisted);
+                if AssertUnwindSafe(following).catch_unwind().await.is_err() {
+                    around.metrics.panics.inc();
+                    tracing::error!(source = source.name, "a watch panicked, it is started again");
+                    sleep(ABSENT).await;
+                }
+            }
+        }))
+    }
+}
+
+/// Lists and watches without end.
+async fn follow<K>(source: &Source<K>, around: &Around, take: &Take<K>, unlisted: &mut Option<Block>)
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let mut seat = Seat { source, around, take, at: None, listed: false, absent: false };
+    let mut pause = Pause::default();
+    // What was said last, so that it is said once.
+    let mut said: Option<String> = None;
+    let mut forbidden = 0;
+    loop {
+        let began = Instant::now();
+        let watching = seat.at.is_some();
+        let result = if watching { seat.watch().await } else { seat.list().await };
+        if seat.listed || seat.absent {
+            *unlisted = None;
+        }
+        let (words, wait) = match result {
+            Ok(()) => {
+                if said.take().is_some() {
+                    tracing::info!(source = source.name, "is watched again");
+                }
+                if watching && began.elapsed() < LIVED {
+                    sleep(pause.next(true)).await;
+                } else {
+                    pause = Pause::default();
+                }
+                continue;
+            }
+            Err(Trouble::Absent) => (None, pause::jittered(ABSENT)),
+            Err(Trouble::Expired) => (None, pause.next(false)),
+            Err(Trouble::Panic) => (Some("what was seen could not be taken: a panic".to_owned()), pause.next(true)),
+            Err(Trouble::Failed(failure)) => {
+                forbidden = if failure.status() == Some(403) { forbidden + 1 } else { 0 };
+                if source.optional && forbidden > PATIENCE {
+                    *unlisted = None;
+                }
+                let answered = failure.status().is_some();
+                if watching && answered {
+                    // Whatever the API server has against this version of the past (a restored etcd has not got there yet), a list has none.
+                    seat.at = None;
+                }
+                (Some(failure.to_string()), pause.next(answered))
+            }
+        };
+        if let Some(words) = words.filter(|words| said.as_ref() != Some(words)) {
+            let stays = if seat.listed { "what was seen last stays in force" } else { "it was never listed" };
+            tracing::warn!(source = source.name, why = words, stays, "cannot be watched");
+            said = Some(words);
+        }
+        sleep(wait).await;
+    }
+}

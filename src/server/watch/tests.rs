@@ -1,0 +1,166 @@
+//! Watches of an API server that answers what a test wants.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::{Ready as Now, ready};
+use std::sync::mpsc::{Receiver, channel};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::{Value, json};
+use tower_service::Service;
+
+use super::*;
+
+/// For what should happen at once, on any machine.
+const SOON: Duration = Duration::from_secs(30);
+
+/// Gives answers in their order, the last one for ever, and keeps what was asked.
+#[derive(Clone)]
+struct Scripted {
+    answers: Arc<Mutex<VecDeque<(u16, String)>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service<Request<kube::client::Body>> for Scripted {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Now<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
+        self.asked.lock().unwrap().push(request.uri().to_string());
+        let mut answers = self.answers.lock().unwrap();
+        let (status, text) = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }.unwrap();
+        ready(Ok(Response::builder().status(status).body(Body::from(text)).unwrap()))
+    }
+}
+
+fn object(name: &str, version: u32) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "resourceVersion": version.to_string()}})
+}
+
+fn list(names: &[&str], version: u32) -> (u16, String) {
+    let items: Vec<Value> = names.iter().map(|name| object(name, version)).collect();
+    (
+        200,
+        json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"resourceVersion": version.to_string()}, "items": items})
+            .to_string(),
+    )
+}
+
+fn watched(events: &[(&str, Value)]) -> (u16, String) {
+    (200, events.iter().map(|(kind, object)| json!({"type": kind, "object": object}).to_string() + "\n").collect())
+}
+
+fn failure(status: u16) -> (u16, String) {
+    (status, json!({"kind": "Status", "status": "Failure", "code": status, "message": "so it is", "reason": "x"}).to_string())
+}
+
+struct Told {
+    news: Receiver<String>,
+    asked: Arc<Mutex<Vec<String>>>,
+    around: Around,
+    _watch: Watch,
+}
+
+impl Told {
+    fn next(&self) -> String {
+        self.news.recv_timeout(SOON).expect("news")
+    }
+
+    fn asked(&self, number: usize) -> String {
+        self.asked.lock().unwrap().get(number).cloned().unwrap_or_default()
+    }
+}
+
+/// A watch of ConfigMaps over these answers. What it is told is written as `all a b`, `is a`, `gone a`; at `panic` in a name it panics, once.
+fn start(answers: Vec<(u16, String)>, optional: bool) -> Told {
+    let asked = Arc::default();
+    let service = Scripted { answers: Arc::new(Mutex::new(answers.into())), asked: Arc::clone(&asked) };
+    let api: Api<ConfigMap> = Api::all(kube::Client::new(service, "default"));
+    let around = Around { metrics: Arc::new(Metrics::new()), ready: Ready::default(), lasts: LASTS };
+    let (sender, news) = channel();
+    let name = |map: &ConfigMap| map.metadata.name.clone().unwrap_or_default();
+    let mut panicked = false;
+    let source = Source { optional, ..Source::all("maps", api) };
+    let watch = Watch::start(source, &around, move |news: News<ConfigMap>| {
+        let text = match news {
+            News::All(maps) => format!("all {}", maps.iter().map(name).collect::<Vec<_>>().join(" ")),
+            News::Changes(changes) => {
+                let words = changes.iter().map(|change| match change {
+                    Change::Is(map) => format!("is {}", name(map)),
+                    Change::Gone(map) => format!("gone {}", name(map)),
+                });
+                words.collect::<Vec<_>>().join(", ")
+            }
+            News::Absent => "absent".to_owned(),
+        };
+        if text.contains("panic") && !std::mem::replace(&mut panicked, true) {
+            panic!("as ordered");
+        }
+        let _ = sender.send(text);
+    });
+    Told { news, asked, around, _watch: watch }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn everything_then_changes_and_everything_again_where_the_version_is_gone() {
+    let bookmark = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"resourceVersion": "7"}});
+    let told = start(
+        vec![
+            list(&["a", "b"], 3),
+            watched(&[("ADDED", object("c", 4)), ("DELETED", object("a", 5)), ("BOOKMARK", bookmark)]),
+            watched(&[("ERROR", serde_json::from_str(&failure(410).1).unwrap())]),
+            list(&["d"], 9),
+            failure(504),
+            list(&["e"], 2),
+            watched(&[]),
+        ],
+        false,
+    );
+    assert_eq!([told.next(), told.next()], ["all a b", "is c, gone a"]);
+    assert!(told.around.ready.is_ready());
+    assert_eq!([told.next(), told.next()], ["all d", "all e"]);
+    assert!(told.asked(0).contains("resourceVersion=0") && told.asked(1).contains("resourceVersion=3"), "{}", told.asked(1));
+    assert!(told.asked(1).contains("timeoutSeconds=180") && told.asked(1).contains("allowWatchBookmarks=true"), "{}", told.asked(1));
+    assert!(told.asked(2).contains("resourceVersion=7"), "a bookmark is a place to go on from: {}", told.asked(2));
+    // What was seen must not become older.
+    assert!(!told.asked(3).contains("resourceVersion") && told.asked(3).contains("limit=500"), "{}", told.asked(3));
+    assert!(told.around.metrics.text().contains("podgraft_store_age_seconds{store=\"maps\"}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn not_ready_until_it_was_listed_whatever_it_takes() {
+    let told = start(vec![failure(403), failure(500), (200, "no JSON".to_owned()), list(&[], 1), watched(&[])], false);
+    assert_eq!(told.around.ready.reasons(), ["maps: not listed yet"]);
+    assert_eq!(told.next(), "all ");
+    while !told.around.ready.is_ready() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_panics_at_the_news_is_given_all_of_it_again() {
+    let told = start(vec![list(&["a"], 1), watched(&[("ADDED", object("panic", 2))]), list(&["a", "panic"], 3), watched(&[])], false);
+    assert_eq!([told.next(), told.next()], ["all a", "all a panic"]);
+    assert_eq!(told.around.metrics.panics.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_kind_that_is_not_installed_is_no_hindrance_and_is_noticed_later() {
+    let told = start(
+        vec![(404, "404 page not found\n".to_owned()), failure(404), list(&["a"], 1), failure(404), list(&["b"], 1), watched(&[])],
+        true,
+    );
+    assert_eq!(told.next(), "absent");
+    while !told.around.ready.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!([told.next(), told.next(), told.next()], ["all a", "absent", "all b"]);
+}
