@@ -7,6 +7,7 @@ pub mod admin;
 pub mod args;
 pub mod banner;
 pub mod body;
+pub mod certificates;
 pub mod cluster;
 pub mod config;
 pub mod connection;
@@ -14,18 +15,22 @@ pub mod events;
 pub mod http;
 pub mod identity;
 pub mod listen;
+pub mod managed_certs;
 pub mod memory;
 pub mod metrics;
+pub mod named;
 pub mod poll;
 pub mod ready;
 pub mod reply;
 pub mod reviewer;
+pub mod secret_certs;
 pub mod shutdown;
 pub mod sources;
 pub mod store;
 pub mod telemetry;
 pub mod units;
 pub mod watch;
+pub mod webhook_config;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,10 +44,10 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use args::{Address, ServeArgs};
+use certificates::Certificates;
 pub use config::UsageError;
-use config::{Certificate, Config, Limits, Surroundings};
+use config::{Config, Limits, Surroundings};
 use events::Events;
-use identity::{Identity, Keeper, Pair, PairFiles, Source};
 use listen::Port;
 use metrics::Metrics;
 use poll::Poll;
@@ -129,6 +134,7 @@ pub struct Server {
     serving: JoinHandle<()>,
     /// What goes on until the very end.
     _admin: (Shutdown, JoinHandle<()>),
+    _certificates: Certificates,
     _polls: Vec<Poll>,
     _sources: Option<Sources>,
 }
@@ -159,10 +165,9 @@ impl Server {
             let mut directories = open_directories(config, &store, &metrics)?;
             polls.push(Poll::start("podgraft-presets", config.look, Arc::clone(&metrics), move || directories.tick()));
         }
-        let (identity, source) = identity(config)?;
-        let mut keeper = Keeper::new(source, Arc::clone(&identity), Arc::clone(&metrics), ready.clone());
-        polls.push(Poll::start("podgraft-certs", config.look, Arc::clone(&metrics), move || keeper.tick()));
-        let tls = identity::server_config(identity, config.http2).map_err(|error| UsageError(format!("cannot set up TLS: {error}")))?;
+        let certificates = Certificates::start(config, cluster.as_ref(), &metrics, &ready)?;
+        let tls = identity::server_config(Arc::clone(&certificates.identity), config.http2)
+            .map_err(|error| UsageError(format!("cannot set up TLS: {error}")))?;
         let (listener, webhook) = bind(config.listen, "--listen")?;
         let (admin_listener, admin) = bind(config.admin, "--admin")?;
 
@@ -201,6 +206,7 @@ impl Server {
             drain: config.drain,
             serving,
             _admin: (admin_shutdown, admin_serving),
+            _certificates: certificates,
             _polls: polls,
             _sources: sources,
         })
@@ -231,24 +237,6 @@ fn open_directories(config: &Config, store: &Arc<Store>, metrics: &Arc<Metrics>)
         .map_err(|(path, error)| UsageError(format!("cannot read the directory of presets {} (--presets): {error}", path.display())))?;
     store::report(&problems);
     Ok(directories)
-}
-
-fn identity(config: &Config) -> Result<(Arc<Identity>, Source), UsageError> {
-    let (pair, source) = match &config.certificate {
-        Certificate::Ephemeral => {
-            let names = identity::names("podgraft", &config.namespace);
-            let pair = Pair::ephemeral(names.clone(), identity::unix_now()).map_err(|error| UsageError(error.to_string()))?;
-            (pair, Source::Ephemeral(names))
-        }
-        Certificate::Files { cert, key } => {
-            let (files, pair) = PairFiles::open(cert, key).map_err(|error| {
-                let (cert, key) = (cert.display(), key.display());
-                UsageError(format!("no certificate from --tls-cert {cert} and --tls-key {key}: {error}"))
-            })?;
-            (pair, Source::Files(files))
-        }
-    };
-    Ok((Arc::new(Identity::new(pair)), source))
 }
 
 fn bind(address: Address, flag: &str) -> Result<(TcpListener, SocketAddr), UsageError> {

@@ -74,8 +74,9 @@ pub struct ListenArgs {
 /// Which certificate it shows.
 #[derive(Args, Clone, Debug)]
 pub struct CertificateArgs {
-    /// Where the certificate comes from: ephemeral (made in memory) or files [default: files with --tls-cert, else ephemeral]
-    #[arg(long, env = "PODGRAFT_CERTS", value_name = "ephemeral|files")]
+    /// Where the certificate comes from: ephemeral (made in memory), files, secret (of the cluster, watched) or managed (kept by Podgraft itself)
+    /// [default: files with --tls-cert, secret with --tls-secret, else ephemeral]
+    #[arg(long, env = "PODGRAFT_CERTS", value_enum, hide_possible_values = true, value_name = "ephemeral|files|secret|managed")]
     pub certs: Option<Certs>,
 
     /// File with the certificate chain, PEM, leaf first; read again when it changes
@@ -85,6 +86,26 @@ pub struct CertificateArgs {
     /// File with the private key, PEM; read again when it changes
     #[arg(long, env = "PODGRAFT_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+
+    /// Secret of Podgraft's namespace with tls.crt and tls.key; with --certs managed the one that Podgraft keeps [default there: podgraft-tls]
+    #[arg(long, env = "PODGRAFT_TLS_SECRET", value_name = "NAME")]
+    pub tls_secret: Option<String>,
+
+    /// The Service that the API server calls: the certificate is for NAME.NAMESPACE.svc
+    #[arg(long, env = "PODGRAFT_SERVICE", value_name = "NAME", default_value = "podgraft")]
+    pub service: String,
+
+    /// Name of the webhook configurations, whose caBundle a new certificate waits for; empty: none [default: podgraft in a cluster, else none]
+    #[arg(long, env = "PODGRAFT_WEBHOOK_CONFIGURATION", value_name = "NAME")]
+    pub webhook_configuration: Option<String>,
+
+    /// How long a managed certificate is valid; renewed when a third is left
+    #[arg(long, env = "PODGRAFT_LEAF_LIFETIME", value_name = "TIME", default_value = "2160h", value_parser = units::duration)]
+    pub leaf_lifetime: Duration,
+
+    /// How long the authority of managed certificates is valid; renewed when a third is left
+    #[arg(long, env = "PODGRAFT_CA_LIFETIME", value_name = "TIME", default_value = "43800h", value_parser = units::duration)]
+    pub ca_lifetime: Duration,
 }
 
 /// Limits and deadlines.
@@ -153,25 +174,16 @@ pub enum Kube {
 }
 
 /// Where the certificate comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Certs {
     /// Made in memory at start; nobody but `curl -k` trusts it.
     Ephemeral,
     /// `--tls-cert` and `--tls-key`.
     Files,
-}
-
-impl FromStr for Certs {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "ephemeral" => Ok(Certs::Ephemeral),
-            "files" => Ok(Certs::Files),
-            "secret" | "managed" => Err(format!("this build of podgraft has no --certs {text} yet, use files or ephemeral")),
-            _ => Err("write ephemeral or files".to_owned()),
-        }
-    }
+    /// `--tls-secret`, watched.
+    Secret,
+    /// `--tls-secret`, kept by Podgraft itself.
+    Managed,
 }
 
 /// Form of the log.

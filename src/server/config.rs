@@ -1,10 +1,13 @@
 //! What `serve` runs with: flags, environment and defaults settled before a port is bound.
 
+mod certificate;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{Address, CertificateArgs, Certs, Kube, LimitArgs, ListenArgs, LogArgs, LogFormat, LogLevel, ServeArgs};
+use super::args::{Address, Kube, LimitArgs, ListenArgs, LogArgs, LogFormat, LogLevel, ServeArgs};
 use super::watch;
+pub use certificate::{Certificate, Lives};
 
 /// Where kubelet writes the namespace of a Pod's service account (Kubernetes documentation, "Accessing the Kubernetes API from a Pod").
 const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -14,6 +17,9 @@ const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-l
 
 /// Directory of presets where `--presets` names none.
 const DEFAULT_PRESETS: &str = "policies";
+
+/// Name of the webhook configurations where `--webhook-configuration` says no other, as the chart calls them.
+const DEFAULT_NAME: &str = "podgraft";
 
 /// A change is in force within ten seconds (spec section 8): this, the time that what changed must stay the same, and reading it.
 const LOOK: Duration = Duration::from_secs(2);
@@ -40,20 +46,6 @@ impl Surroundings {
         let namespace = if in_cluster { std::fs::read_to_string(SERVICE_ACCOUNT_NAMESPACE).ok() } else { None };
         Surroundings { in_cluster, namespace: namespace.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()) }
     }
-}
-
-/// Which certificate is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Certificate {
-    /// Made in memory.
-    Ephemeral,
-    /// Read from two files.
-    Files {
-        /// The chain, PEM.
-        cert: PathBuf,
-        /// The key, PEM.
-        key: PathBuf,
-    },
 }
 
 /// Limits of a listener and its connections.
@@ -96,6 +88,10 @@ pub struct Config {
     pub http2: bool,
     /// Which certificate is shown.
     pub certificate: Certificate,
+    /// The Service that the API server calls.
+    pub service: String,
+    /// Name of the webhook configurations, where there is one.
+    pub webhook_configuration: Option<String>,
     /// Limits of the webhook.
     pub limits: Limits,
     /// Between SIGTERM and the end of accepting.
@@ -141,6 +137,9 @@ impl Config {
         let address = |given: Option<Address>, port: u16| {
             given.unwrap_or(if in_cluster { Address::All(port) } else { Address::One(([127, 0, 0, 1], port).into()) })
         };
+        named_service(&certificate.service)?;
+        let service = certificate.service.clone();
+        let webhook_configuration = certificate.webhook_configuration.clone().or_else(|| cluster.then(|| DEFAULT_NAME.to_owned()));
         Ok(Config {
             directories: directories(presets, cluster),
             default_namespace,
@@ -149,7 +148,9 @@ impl Config {
             listen: address(listen, 8443),
             admin: address(admin, 8080),
             http2,
-            certificate: settle_certificate(certificate)?,
+            certificate: certificate::settle(certificate, cluster)?,
+            service,
+            webhook_configuration: webhook_configuration.filter(|name| !name.is_empty()),
             shutdown_delay: limits.shutdown_delay.unwrap_or(Duration::from_secs(if in_cluster { 15 } else { 0 })),
             drain: limits.drain_timeout,
             limits: settle_limits(&limits)?,
@@ -168,19 +169,6 @@ impl Config {
 fn directories(given: Vec<PathBuf>, cluster: bool) -> Vec<PathBuf> {
     let given: Vec<PathBuf> = given.into_iter().filter(|path| !path.as_os_str().is_empty()).collect();
     if given.is_empty() && !cluster { vec![PathBuf::from(DEFAULT_PRESETS)] } else { given }
-}
-
-fn settle_certificate(args: CertificateArgs) -> Result<Certificate, UsageError> {
-    let CertificateArgs { certs, tls_cert, tls_key } = args;
-    match (certs, tls_cert, tls_key) {
-        (Some(Certs::Files) | None, Some(cert), Some(key)) => Ok(Certificate::Files { cert, key }),
-        (Some(Certs::Ephemeral) | None, None, None) => Ok(Certificate::Ephemeral),
-        (Some(Certs::Ephemeral), _, _) => {
-            Err(UsageError("--certs ephemeral takes no --tls-cert and no --tls-key: leave them out, or use --certs files".to_owned()))
-        }
-        (_, None, _) => Err(UsageError("--certs files needs --tls-cert FILE, the certificate chain".to_owned())),
-        (_, _, None) => Err(UsageError("--certs files needs --tls-key FILE, the private key".to_owned())),
-    }
 }
 
 fn settle_limits(args: &LimitArgs) -> Result<Limits, UsageError> {
@@ -227,6 +215,11 @@ fn named(flag: &str, name: &str) -> Result<(), UsageError> {
     if fine { Ok(()) } else { Err(UsageError(format!("{flag} has {name:?}, which is no name of a namespace"))) }
 }
 
+/// Services are DNS labels too.
+fn named_service(name: &str) -> Result<(), UsageError> {
+    named("--service", name).map_err(|_| UsageError(format!("--service has {name:?}, which is no name of a Service")))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -241,12 +234,12 @@ mod tests {
         serve: ServeArgs,
     }
 
-    fn settle(flags: &[&str], surroundings: &Surroundings) -> Result<Config, UsageError> {
+    pub(super) fn settle(flags: &[&str], surroundings: &Surroundings) -> Result<Config, UsageError> {
         let program = Program::try_parse_from([&["podgraft"], flags].concat()).map_err(|error| UsageError(error.to_string()))?;
         Config::settle(program.serve, surroundings)
     }
 
-    fn cluster() -> Surroundings {
+    pub(super) fn cluster() -> Surroundings {
         Surroundings { in_cluster: true, namespace: Some("grafting".to_owned()) }
     }
 
@@ -291,8 +284,12 @@ mod tests {
     #[test]
     fn what_does_not_go_together_is_said_in_one_sentence() {
         for (flags, part) in [
-            (&["--certs", "managed"][..], "this build of podgraft has no --certs managed yet"),
-            (&["--certs", "secret"], "has no --certs secret yet"),
+            (&["--certs", "managed"][..], "--certs managed needs a cluster"),
+            (&["--tls-secret", "tls"], "--certs secret needs a cluster"),
+            (&["--certs", "files", "--tls-secret", "tls"], "takes no --tls-secret"),
+            (&["--certs", "managed", "--tls-cert", "x.crt"], "takes no --tls-cert"),
+            (&["--service", "a.b"], "no name of a Service"),
+            (&["--certs", "nobody"], "possible values"),
             (&["--certs", "files"], "needs --tls-cert"),
             (&["--tls-cert", "x.crt"], "needs --tls-key"),
             (&["--tls-key", "x.key"], "needs --tls-cert"),

@@ -58,6 +58,7 @@ pub struct Metrics {
     store_age: Family<Labels<1>, Gauge<f64, AtomicU64>>,
     store_seen: Mutex<HashMap<&'static str, Instant>>,
     not_after: Family<Labels<1>, Gauge<i64, AtomicI64>>,
+    trusted: Family<Labels<0>, Gauge>,
     /// Connections to the webhook.
     pub connections: Gauge,
     handshakes: Vec<Counter>,
@@ -95,13 +96,18 @@ impl Metrics {
             .flat_map(|policy| ConflictKind::ALL.iter().map(move |kind| [("policy", policy.word()), ("kind", kind.word())]))
             .map(|labels| conflicts.get_or_create(&labels).clone())
             .collect();
-        let (applied, presets, reloads, store_age, not_after) =
-            (Family::default(), Family::default(), Family::default(), Family::default(), Family::default());
+        let (applied, presets, reloads, store_age, not_after, trusted) =
+            (Family::default(), Family::default(), Family::default(), Family::default(), Family::default(), Family::default());
         put.family("preset_applied", "Pods that a preset was applied to, by preset", &applied);
         put.family("presets", "Presets by store and state", &presets);
         put.family("reloads", "Times that something changed and was read again", &reloads);
         put.family("store_age_seconds", "Time since a store was last known to be up to date", &store_age);
         put.family("certificate_not_after_timestamp_seconds", "When a certificate expires, as Unix time", &not_after);
+        put.family(
+            "certificate_trusted",
+            "Whether every caBundle of the registration verifies the certificate; absent where that is not known",
+            &trusted,
+        );
         let build: Family<[(&'static str, &'static str); 1], Gauge> = Family::default();
         put.family("build_info", "Always 1, with the version", &build);
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
@@ -126,6 +132,7 @@ impl Metrics {
             store_age,
             store_seen: Mutex::default(),
             not_after,
+            trusted,
             handshakes,
             events,
             registry,
@@ -198,6 +205,23 @@ impl Metrics {
     /// Notes when the serving certificate expires.
     pub fn serving_not_after(&self, unix: i64) {
         self.not_after.get_or_create(&[("certificate", "serving")]).set(unix);
+    }
+
+    /// Notes when the authority of the serving certificate expires, where that is known.
+    pub fn authority_not_after(&self, unix: Option<i64>) {
+        if let Some(unix) = unix {
+            self.not_after.get_or_create(&[("certificate", "ca")]).set(unix);
+        }
+    }
+
+    /// Notes whether the registration's bundles verify the serving certificate, where that is known.
+    pub fn trusted(&self, trusted: Option<bool>) {
+        match trusted {
+            Some(trusted) => {
+                self.trusted.get_or_create(&[]).set(i64::from(trusted));
+            }
+            None => self.trusted.clear(),
+        }
     }
 
     /// Everything, in the Prometheus text format 0.0.4.

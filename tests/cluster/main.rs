@@ -11,6 +11,7 @@ mod harness;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod certificates;
 mod compare;
 mod corpus;
 mod crowd;
@@ -51,6 +52,7 @@ const STORIES: &[(&str, Stories)] = &[
     ("custom_resources", custom_resources::STORIES),
     ("told", told::STORIES),
     ("outage", outage::STORIES),
+    ("certificates", certificates::STORIES),
     ("policies", policies::STORIES),
     ("corpus", corpus::STORIES),
     ("tables", tables::STORIES),

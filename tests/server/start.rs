@@ -119,8 +119,8 @@ fn what_is_wrong_with_a_start_is_one_sentence_and_status_2() {
     refused(&with(&["--tls-cert", &file("garbage"), "--tls-key", &file("tls.key")]), "not PEM with at least one CERTIFICATE");
     refused(&with(&["--tls-cert", &file("tls.crt"), "--tls-key", &file("other.key")]), "do not go together");
     refused(&with(&["--certs", "files"]), "--tls-cert");
-    refused(&with(&["--certs", "managed"]), "has no --certs managed yet");
-    refused(&with(&["--certs", "secret"]), "has no --certs secret yet");
+    refused(&with(&["--certs", "managed"]), "--certs managed needs a cluster");
+    refused(&with(&["--certs", "secret"]), "--certs secret needs a cluster");
     refused(&with(&["--max-reviews", "0"]), "--max-reviews");
     refused(&with(&["--idle-timeout", "10"]), "--idle-timeout");
     refused(&with(&["--no-such-flag"]), "--no-such-flag");

@@ -8,6 +8,7 @@ pub mod account;
 pub mod api;
 pub mod authority;
 pub mod built;
+pub mod cert_manager;
 pub mod endpoint;
 pub mod front;
 pub mod held;

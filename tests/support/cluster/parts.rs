@@ -30,6 +30,14 @@ const STAGES: [&str; 4] = [
     "kustomize/stage/pod/fast/pod-delete.yaml",
 ];
 
+/// cert-manager's own kinds, of its module.
+const CERT_MANAGER_KINDS: [&str; 4] = [
+    "deploy/crds/cert-manager.io_certificaterequests.yaml",
+    "deploy/crds/cert-manager.io_certificates.yaml",
+    "deploy/crds/cert-manager.io_clusterissuers.yaml",
+    "deploy/crds/cert-manager.io_issuers.yaml",
+];
+
 /// The parts of one version.
 #[derive(Clone, Debug)]
 pub enum Parts {
@@ -103,6 +111,26 @@ pub fn kwok() -> Result<Vec<OsString>, Trouble> {
         command.extend(["--config".into(), Build::kept(&program, stage).into()]);
     }
     Ok(command)
+}
+
+/// cert-manager: its program, whose first argument says which part it is, and the manifests of its kinds. The first time this takes some minutes.
+pub fn cert_manager() -> Result<(PathBuf, Vec<PathBuf>), Trouble> {
+    let sources = ["go.mod", "go.sum", "main.go"].map(|file| Path::new(SOURCE).join("cert-manager").join(file)).to_vec();
+    let module = "github.com/cert-manager/cert-manager";
+    let release = release_of(&sources[0], module)?;
+    let build = Build {
+        what: format!("cert-manager {release}"),
+        name: format!("cert-manager-{release}"),
+        sources,
+        package: ".",
+        linked_with: "-s -w".to_owned(),
+        takes: "It renews certificates as in a cluster. The first time this takes some minutes.",
+        ways: WAYS_TO_NODES,
+        keep: Some(Kept { module, files: &CERT_MANAGER_KINDS }),
+    };
+    let program = build.get()?;
+    let kinds = CERT_MANAGER_KINDS.iter().map(|file| Build::kept(&program, file)).collect();
+    Ok((program, kinds))
 }
 
 fn kubernetes(version: &str) -> Result<Build, Trouble> {

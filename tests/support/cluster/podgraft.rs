@@ -122,7 +122,14 @@ impl Serving {
         Ok(serving)
     }
 
-    fn start_with(plane: &Plane, name: &str, presets: &str, flags: &[&str], environment: &[(&str, OsString)]) -> Result<Serving, Trouble> {
+    /// Starts one with this environment, and waits until it listens.
+    pub fn start_with(
+        plane: &Plane,
+        name: &str,
+        presets: &str,
+        flags: &[&str],
+        environment: &[(&str, OsString)],
+    ) -> Result<Serving, Trouble> {
         let folder = plane.folder.join("data").join(name);
         let trouble = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(folder.join("presets")).map_err(trouble)?;
@@ -134,8 +141,12 @@ impl Serving {
         let mut command: Vec<OsString> = vec![env!("CARGO_BIN_EXE_podgraft").into(), "serve".into()];
         command.extend(["--admin=127.0.0.1:0", "--log-format=json"].map(Into::into));
         command.extend(flags.iter().map(Into::into));
-        for (flag, file) in [("--presets", "presets"), ("--tls-cert", "tls.crt"), ("--tls-key", "tls.key")] {
-            command.extend([flag.into(), folder.join(file).into()]);
+        command.extend(["--presets".into(), folder.join("presets").into()]);
+        // Who says where the certificate comes from gets it from there.
+        if !flags.iter().any(|flag| flag.starts_with("--certs")) {
+            for (flag, file) in [("--tls-cert", "tls.crt"), ("--tls-key", "tls.key")] {
+                command.extend([flag.into(), folder.join(file).into()]);
+            }
         }
         // One that ran before under this name wrote the same log.
         let before = fs::read_to_string(&log).unwrap_or_default().len();
