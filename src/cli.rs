@@ -1,4 +1,4 @@
-//! The command line: `serve` and what works without a cluster.
+//! The command line: `serve`, what works on files, and what asks a cluster with the rights of whoever runs it.
 //!
 //! [`run`] reads the arguments and does what they say. Every command that is not `serve` gives a [`Done`]: what goes to standard output, what
 //! to standard error, and whether there were problems. Exit status 0: fine; 1: problems found, the output is complete; 2: usage, or something
@@ -6,18 +6,23 @@
 
 pub mod args;
 pub mod check;
+pub mod cluster;
 pub mod describe;
+pub mod doctor;
 pub mod edit;
 pub mod explain;
 pub mod inject;
 pub mod json;
 pub mod lines;
+pub mod live_pod;
 pub mod manifest;
 pub mod output;
 pub mod overlap;
 pub mod patching;
 pub mod presets;
 pub mod render;
+pub mod server_check;
+pub mod setting;
 pub mod source;
 pub mod spans;
 pub mod treat;
@@ -58,6 +63,9 @@ pub enum What {
     #[command(after_help = CHECK_EXAMPLES)]
     #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     Check(check::CheckArgs),
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
+    Doctor(doctor::DoctorArgs),
     /// Write the completions for a shell to standard output
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -73,6 +81,7 @@ Examples:
   podgraft inject -f deployment.yaml              the Deployment with the presets of policies/ in it
   podgraft explain -f deployment.yaml             which preset does what, and why not
   podgraft check policies/                        every problem of the presets
+  podgraft doctor                                 whether the installation in the cluster works
 
 Exit status: 0 fine; 1 problems found, the output is complete; 2 usage, or something cannot be read.";
 
@@ -88,6 +97,7 @@ Examples:
   podgraft inject -f manifests/ -o diff           what would change, and which preset adds it
   podgraft inject -f cronjob.yaml -o patch        the JSON Patch
   podgraft inject -f pod.yaml --fail-on-conflict > /dev/null
+  podgraft inject -f deployment.yaml --from-cluster    with the presets of the cluster
 
 Exit status: 0 fine; 1 a preset is bad, a Pod is rejected or cannot be read, or with --fail-on-conflict a
 conflict (those of presets in Shadow mode aside), the output is complete; 2 usage, or something cannot be read.";
@@ -95,15 +105,18 @@ conflict (those of presets in Shadow mode aside), the output is complete; 2 usag
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   podgraft explain -f deployment.yaml
+  podgraft explain -f deployment.yaml --from-cluster
+  podgraft explain pod/web -n shop                which presets a live Pod has, and which it lacks
   podgraft explain -f deployment.yaml -o json | jq '.[].presets[] | select(.became == \"inConflict\")'
 
 -o json is a list with one object for each Pod or Pod template:
   file, line, kind, namespace, name
-  outcome     changed | unchanged | rejected | unreadable
+  outcome     changed | unchanged | rejected | unreadable; of a live Pod: current | stale | unreadable
   skipped     why the Pod is left alone, where it is: ExemptNamespace, MirrorPod, Excluded, NoMatch
   presets     in merge order: {preset, became, added, selector, namespaceSelector, conflicts, stoppedBy,
-              operations}
-              became: applied | shadow | notSelected | excluded | inConflict | stopped | nothing | skipped
+              operations, recorded}
+              became: applied | shadow | notSelected | excluded | inConflict | stopped | nothing | skipped;
+              of a live Pod also missing, outdated (recorded: the version that it has) and gone
               selector, namespaceSelector: the terms that do not hold, each {term, actual}
               conflicts: {path, holder, kind, policy, replaced}
   resources   {before, after}, each {requests, limits, qosClass}
@@ -115,11 +128,22 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   podgraft check policies/
   podgraft check --strict policies/ team.yaml     for CI: warnings count, too
+  podgraft check --server policies/               also what the API server says of Pods with them
 
 -o json is one object: {presets, errors, warnings, notes, problems}, where presets is the number of good
 ones and problems a list of {severity, file, line, column, path, text}; severity: error | warning | note.
 
 Exit status: 0 fine, also with notes; 1 errors, with --strict also warnings; 2 usage, or something cannot be read.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  podgraft doctor
+  podgraft doctor -n shop -o json | jq '.findings[] | select(.state == \"problem\")'
+
+-o json is one object: {problems, warnings, unknown, findings}, the first three numbers, findings a list of
+{state, about, text, advice}; state: fine | warning | problem | unknown (could not be examined).
+
+Exit status: 0 fine; 1 something is wrong; 2 usage, or the cluster cannot be reached.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -209,6 +233,7 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<u8> {
         What::Inject(args) => inject::run(&args, Terminal::here())?.told(args.presets.notes),
         What::Explain(args) => explain::run(&args)?.told(args.presets.notes),
         What::Check(args) => check::run(&args)?.told(args.notes),
+        What::Doctor(args) => doctor::run(&args)?,
         What::Completions { shell } => completions(shell, Path::new(&program)),
     };
     write(&done)?;

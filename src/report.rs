@@ -100,7 +100,8 @@ fn plain(text: &str) -> String {
 }
 
 /// A text without control characters, cut to what the API server passes on.
-fn one_line(text: &str) -> String {
+#[must_use]
+pub fn one_line(text: &str) -> String {
     let clean = plain(text);
     cut(clean, MAX_WARNING)
 }

@@ -29,6 +29,7 @@ pub mod sources;
 pub mod store;
 pub mod telemetry;
 pub mod units;
+pub mod validate;
 pub mod watch;
 pub mod webhook_config;
 
@@ -57,6 +58,7 @@ use shutdown::{Departure, Shutdown, Signals};
 use sources::{Fed, Sources};
 use store::Store;
 use store::directory::Directories;
+use validate::{Authors, Validator};
 
 /// Connections to the admin port; a budget of its own, so that no load on the webhook keeps kubelet's probes out.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -171,6 +173,7 @@ impl Server {
         let (listener, webhook) = bind(config.listen, "--listen")?;
         let (admin_listener, admin) = bind(config.admin, "--admin")?;
 
+        let authors = cluster.clone().map_or(Authors::Unasked, Authors::Cluster);
         let sources = cluster.map(|client| {
             let (store, metrics, ready) = (Arc::clone(&store), Arc::clone(&metrics), ready.clone());
             Sources::start(&client, &Fed { store, metrics, ready, namespace: config.namespace.clone(), lasts: config.watch })
@@ -187,7 +190,9 @@ impl Server {
         let port = |name, tls, limits, router, departure: Departure| {
             Arc::new(Port { name, tls, limits, metrics: Arc::clone(&metrics), router, departure })
         };
-        let router = http::router(http::Webhook::new(reviewer, Arc::clone(&metrics), config.limits));
+        let (namespace, metrics_of, store_of) = (config.namespace.clone(), Arc::clone(&metrics), Arc::clone(&store));
+        let validator = Validator { namespace, authors, store: store_of, metrics: metrics_of };
+        let router = http::router(http::Webhook::new(reviewer, validator, Arc::clone(&metrics), config.limits));
         let tls = Some(TlsAcceptor::from(Arc::new(tls)));
         let serving = tokio::spawn(listen::serve(listener, port("webhook", tls, config.limits, router, departure)));
         let (admin_shutdown, admin_departure) = Shutdown::new();

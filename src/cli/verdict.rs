@@ -30,6 +30,12 @@ pub enum Became {
     Nothing,
     /// The Pod is left alone before presets are asked.
     Skipped,
+    /// Of a live Pod: it has an older version.
+    Outdated,
+    /// Of a live Pod: it does not have it, and a new one would.
+    Missing,
+    /// Of a live Pod: it has it, and there is no such preset any more.
+    Gone,
 }
 
 /// One conflict, for people and programs.
@@ -103,6 +109,9 @@ pub struct Said {
     /// The presets whose conflicts stopped it.
     #[serde(rename = "stoppedBy", skip_serializing_if = "Vec::is_empty")]
     pub stopped_by: Vec<String>,
+    /// Of a live Pod: the version that is recorded on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<String>,
     /// In Shadow mode: how many operations it would add.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations: Option<usize>,
@@ -129,7 +138,33 @@ impl Said {
             Became::InConflict => "left out, because it is in conflict".to_owned(),
             Became::Stopped if self.stopped_by.is_empty() => "left out with all others".to_owned(),
             Became::Stopped => format!("left out, because of a conflict of {}", self.stopped_by.join(", ")),
+            Became::Outdated => format!(
+                "applied in another version ({}) than there is now: a new Pod would get that",
+                self.recorded.as_deref().unwrap_or_default()
+            ),
+            Became::Missing => {
+                format!("not on this Pod, which was made before the preset, or without Podgraft; a new Pod would get: {added}")
+            }
+            Became::Gone => "applied when the Pod was made; there is no such preset any more".to_owned(),
             Became::Nothing => "not applied: nothing of it has a place in this Pod".to_owned(),
+        }
+    }
+}
+
+impl Said {
+    /// Of a record on a live Pod.
+    #[must_use]
+    pub fn of_record(preset: &str, became: Became, version: &str) -> Said {
+        Said {
+            preset: preset.to_owned(),
+            became,
+            added: Vec::new(),
+            selector: Vec::new(),
+            namespace_selector: Vec::new(),
+            conflicts: Vec::new(),
+            stopped_by: Vec::new(),
+            recorded: Some(version.to_owned()),
+            operations: None,
         }
     }
 }
@@ -150,6 +185,7 @@ pub fn verdicts(treated: &Treated, presets: &PresetSet, namespace_labels: &[(Str
             namespace_selector: Vec::new(),
             conflicts: grafted.conflicts.iter().filter(|conflict| conflict.preset == verdict.record).map(Met::of).collect(),
             stopped_by: Vec::new(),
+            recorded: None,
             operations: None,
         };
         one.became = match &verdict.fate {

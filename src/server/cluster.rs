@@ -1,9 +1,10 @@
 //! The cluster's API server: how it is reached, and how long anybody waits for it.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
-use kube::config::KubeConfigOptions;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Error};
 
 use super::units;
@@ -25,8 +26,18 @@ pub struct NoCluster(String);
 /// # Errors
 /// Where there is neither, or what there is cannot be used. Whether anybody answers is not asked.
 pub async fn connect() -> Result<Client, NoCluster> {
-    let config = Config::infer().await.map_err(|error| NoCluster(said(&error)))?;
+    let config =
+        Config::infer().await.map_err(|error| if is_anywhere() { NoCluster(said(&error)) } else { NoCluster(NOWHERE.to_owned()) })?;
     client(config)
+}
+
+/// What a person is told who never said where a cluster is.
+const NOWHERE: &str = "there is no kubeconfig (KUBECONFIG, ~/.kube/config), and this is no Pod";
+
+fn is_anywhere() -> bool {
+    let stated = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let at_home = std::env::home_dir().is_some_and(|home| home.join(".kube/config").exists());
+    stated("KUBECONFIG") || stated("KUBERNETES_SERVICE_HOST") || at_home
 }
 
 /// The client of `serve`: as the Pod's service account, or as the file that `KUBECONFIG` names says. What a person keeps at home
@@ -42,6 +53,23 @@ pub async fn connect_from_within() -> Result<Client, NoCluster> {
         Config::incluster().map_err(|error| NoCluster(said(&error)))?
     };
     config.default_retry = false;
+    client(config)
+}
+
+/// As [`connect`], with the kubeconfig and the context that a person names.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_as(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client, NoCluster> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let config = match kubeconfig {
+        Some(path) => {
+            let read = Kubeconfig::read_from(path).map_err(|error| NoCluster(said(&error)))?;
+            Config::from_custom_kubeconfig(read, &options).await.map_err(|error| NoCluster(said(&error)))?
+        }
+        None if context.is_some() => Config::from_kubeconfig(&options).await.map_err(|error| NoCluster(said(&error)))?,
+        None => return connect().await,
+    };
     client(config)
 }
 
@@ -105,7 +133,8 @@ async fn within<T>(limit: Duration, request: impl Future<Output = kube::Result<T
 }
 
 /// An error with its causes, each said once.
-fn said(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn said(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {

@@ -4,6 +4,7 @@ mod files;
 mod keeper;
 pub mod make;
 pub mod secret;
+pub mod shown;
 pub mod takeover;
 pub mod trust;
 

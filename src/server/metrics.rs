@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use prometheus_client::metrics::counter::Counter;
-pub use words::{Ending, EventEnd, HandshakeFailure, Reload, State};
+pub use words::{Ending, EventEnd, HandshakeFailure, Reload, State, Verdict};
 
 use crate::conflict::{Conflict, ConflictKind, ConflictPolicy};
 
@@ -41,6 +41,7 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 pub struct Metrics {
     registry: Registry,
     reviews: Vec<Counter>,
+    validations: Vec<Counter>,
     /// Time from the last byte of the body to the answer.
     pub review_duration: Histogram,
     /// Reviews being worked on.
@@ -80,6 +81,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("podgraft");
         let mut put = Put(&mut registry);
         let (_, reviews) = put.counters("reviews", "Reviews by how they ended", "outcome", Ending::ALL.iter().map(|ending| ending.word()));
+        let verdicts = Verdict::ALL.iter().map(|verdict| verdict.word());
+        let (_, validations) = put.counters("validations", "Reviews of presets by how they ended", "outcome", verdicts);
         let (_, skipped) = put.counters("skipped", "Reviews that no preset was asked for, or whose patch was held back", "reason", SKIPS);
         let (_, handshakes) = put.counters(
             "handshake_failures",
@@ -123,6 +126,7 @@ impl Metrics {
             connections: put.one("connections", "Connections to the webhook", Gauge::default()),
             panics: put.one("panics", "Panics that were caught", Counter::default()),
             reviews,
+            validations,
             skipped,
             conflicts,
             applied,
@@ -143,6 +147,11 @@ impl Metrics {
             }
         }
         metrics
+    }
+
+    /// Counts a review of presets.
+    pub fn validated(&self, verdict: Verdict) {
+        count(&self.validations, Verdict::ALL.iter().position(|one| *one == verdict));
     }
 
     /// Counts a review.

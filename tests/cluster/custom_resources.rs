@@ -26,7 +26,7 @@ fn own_plane(shared: &Story) {
 }
 
 /// The definitions as they are shipped.
-fn install(story: &Story) {
+pub fn install(story: &Story) {
     for file in ["podpresets", "clusterpodpresets"] {
         let path = format!("{}/deploy/chart/crds/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
         story.kubectl().run(&["apply", "--server-side", "--validate=strict", "-f", &path]).fine();

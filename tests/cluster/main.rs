@@ -16,8 +16,10 @@ mod compare;
 mod corpus;
 mod crowd;
 mod custom_resources;
+mod doctor;
 mod every_kind;
 mod failure;
+mod live;
 mod outage;
 mod policies;
 mod readme;
@@ -27,6 +29,7 @@ mod stores;
 mod tables;
 mod told;
 mod up;
+mod validate;
 mod words;
 
 use std::path::PathBuf;
@@ -55,6 +58,9 @@ const STORIES: &[(&str, Stories)] = &[
     ("certificates", certificates::STORIES),
     ("policies", policies::STORIES),
     ("corpus", corpus::STORIES),
+    ("validate", validate::STORIES),
+    ("live", live::STORIES),
+    ("doctor", doctor::STORIES),
     ("tables", tables::STORIES),
     ("readme", readme::STORIES),
 ];

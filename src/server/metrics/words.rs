@@ -35,6 +35,22 @@ words! {
 }
 
 words! {
+    /// How a review of presets ended.
+    Verdict {
+        /// They may be written, or there are none.
+        Allowed = "allowed",
+        /// They are not valid.
+        Invalid = "invalid",
+        /// Their author may not create Pods there.
+        Forbidden = "forbidden",
+        /// With a status of 4xx or 5xx.
+        Error = "error",
+        /// Not even begun: too many at once.
+        Shed = "shed",
+    }
+}
+
+words! {
     /// What was read again.
     Reload {
         /// A store of presets.

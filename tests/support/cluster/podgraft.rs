@@ -116,7 +116,9 @@ impl Serving {
     /// Starts one that asks the cluster as an account, and waits until it is ready.
     pub fn start_within(plane: &Plane, account: &Account, presets: &str, flags: &[&str]) -> Result<Serving, Trouble> {
         let namespace = format!("--namespace={}", account.namespace);
-        let flags = [&[namespace.as_str(), "--listen=127.0.0.1:0", "--shutdown-delay=0s"], flags].concat();
+        let elsewhere = flags.iter().any(|flag| flag.starts_with("--listen="));
+        let listen: &[&str] = if elsewhere { &[] } else { &["--listen=127.0.0.1:0"] };
+        let flags = [&[namespace.as_str(), "--shutdown-delay=0s"], listen, flags].concat();
         let serving = Serving::start_with(plane, &account.name, presets, &flags, &account.environment())?;
         wait::until_within(wait::PATIENCE, "podgraft to be ready", || serving.ready())?;
         Ok(serving)
