@@ -1,4 +1,4 @@
-//! The custom resource definitions, written from the table that the reader of documents uses: `deploy/chart/crds/` has them as files, and a
+//! The custom resource definitions, written from the table that the reader of documents uses: `deploy/chart/files/crds/` has them as files, and a
 //! test keeps those equal.
 //!
 //! The schemas are structural (Kubernetes documentation, "Custom Resources: specifying a structural schema"). What is Pod-shaped passes
@@ -206,9 +206,9 @@ mod tests {
     #[test]
     fn the_files_of_the_chart_are_what_is_written_here() {
         for kind in KINDS {
-            let (path, text) = (format!("deploy/chart/crds/{}.yaml", kind.plural), kind.definition());
+            let (path, text) = (format!("deploy/chart/files/crds/{}.yaml", kind.plural), kind.definition());
             if std::env::var_os("PODGRAFT_WRITE").is_some() {
-                std::fs::create_dir_all("deploy/chart/crds").unwrap();
+                std::fs::create_dir_all("deploy/chart/files/crds").unwrap();
                 std::fs::write(&path, &text).unwrap();
             }
             let file = std::fs::read_to_string(&path).unwrap_or_default();

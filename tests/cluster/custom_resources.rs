@@ -28,7 +28,7 @@ fn own_plane(shared: &Story) {
 /// The definitions as they are shipped.
 pub fn install(story: &Story) {
     for file in ["podpresets", "clusterpodpresets"] {
-        let path = format!("{}/deploy/chart/crds/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/deploy/chart/files/crds/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
         story.kubectl().run(&["apply", "--server-side", "--validate=strict", "-f", &path]).fine();
         story.kubectl().run(&["wait", "--for=condition=Established", "--timeout=60s", &format!("crd/{file}.podgraft.dev")]).fine();
     }

@@ -151,7 +151,7 @@ fn kubernetes(version: &str) -> Result<Build, Trouble> {
 }
 
 /// The release of a module that a `go.mod` asks for, without the `v`.
-fn release_of(file: &Path, module: &str) -> Result<String, Trouble> {
+pub fn release_of(file: &Path, module: &str) -> Result<String, Trouble> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let mut asked = text.lines().filter_map(|line| line.trim().trim_start_matches("require ").strip_prefix(module)?.strip_prefix(" v"));
     let release = asked.next().and_then(|rest| rest.split(' ').next());

@@ -1,0 +1,74 @@
+//! The control planes of a run: one a version, started for the first story that needs it, shared by its stories, gone at the end.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+
+use super::plane::Plane;
+use super::story::{Stories, Story};
+use super::{Trouble, parts, say};
+
+/// Runs the stories, by module, on every version; `runs` is where control planes keep what they need.
+pub fn run(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)]) -> ExitCode {
+    if std::env::var("PODGRAFT_TEST_CLUSTER").is_ok_and(|value| value == "off") {
+        libtest_mimic::run(arguments, Vec::new()).exit_if_failed();
+        say("LEFT OUT: no test against a real API server was run (PODGRAFT_TEST_CLUSTER=off)");
+        return ExitCode::SUCCESS;
+    }
+    let mut failed = false;
+    for version in parts::versions() {
+        failed |= run_version(arguments, runs, stories, &version).has_failed();
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+struct Stage {
+    version: String,
+    runs: PathBuf,
+    plane: OnceLock<Result<Plane, Trouble>>,
+    /// Stories take turns at starting it.
+    starting: Mutex<()>,
+}
+
+impl Stage {
+    fn plane(&self) -> Result<&Plane, Trouble> {
+        let _turn = self.starting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let plane = self.plane.get_or_init(|| {
+            let start = Instant::now();
+            let plane = Plane::start(&self.version, &self.runs)?;
+            say(&format!("Kubernetes {} is up, in {:.1} s", plane.release()?, start.elapsed().as_secs_f64()));
+            Ok(plane)
+        });
+        plane.as_ref().map_err(Clone::clone)
+    }
+}
+
+fn run_version(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)], version: &str) -> Conclusion {
+    let (plane, starting) = (OnceLock::new(), Mutex::new(()));
+    let stage = Arc::new(Stage { version: version.to_owned(), runs: runs.to_owned(), plane, starting });
+    let mut trials = Vec::new();
+    for (module, stories) in stories {
+        for (name, tell) in *stories {
+            let stage = Arc::clone(&stage);
+            trials.push(Trial::test(format!("{module}::{name}::{version}"), move || {
+                let story = Story::begin(stage.plane().map_err(Failed::from)?, name);
+                tell(&story);
+                story.end();
+                Ok(())
+            }));
+        }
+    }
+    let conclusion = libtest_mimic::run(arguments, trials);
+    let plane = Arc::into_inner(stage).and_then(|stage| stage.plane.into_inner());
+    if let Some(Ok(plane)) = plane {
+        if conclusion.has_failed() {
+            say(&format!("the logs of this control plane, and of each Podgraft, are in {}", plane.keep_logs().display()));
+        } else {
+            plane.remove();
+        }
+    }
+    conclusion
+}
