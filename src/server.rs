@@ -23,6 +23,8 @@ pub mod poll;
 pub mod ready;
 pub mod reply;
 pub mod reviewer;
+#[cfg(test)]
+mod scripted;
 pub mod secret_certs;
 pub mod shutdown;
 pub mod sources;

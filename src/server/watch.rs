@@ -38,6 +38,9 @@ const PATIENCE: u32 = 4;
 /// Between two looks for a kind that is not installed.
 const ABSENT: Duration = Duration::from_secs(5);
 
+/// Replicas that start together do not list together: each source waits for up to a quarter of this first.
+const SPREAD: Duration = Duration::from_secs(1);
+
 /// What is watched.
 #[derive(Clone, Debug)]
 pub struct Source<K> {
@@ -68,7 +71,7 @@ pub enum News<K> {
     All(Vec<K>),
     /// What changed, in order.
     Changes(Vec<Change<K>>),
-    /// The kind is not installed (any more), so there is nothing.
+    /// The kind is not installed (any more), or could never be listed and is not waited for any longer: there is nothing.
     Absent,
 }
 
@@ -114,8 +117,11 @@ impl Watch {
         K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let mut unlisted = Some(around.ready.block(source.name, "not listed yet"));
+        // Until it is listed its age is the time since now: what never comes must show, too.
+        around.metrics.store_is_fresh(source.name);
         let (around, take): (Around, Take<K>) = (around.clone(), Arc::new(Mutex::new(take)));
         Watch(tokio::spawn(async move {
+            sleep(SPREAD - pause::jittered(SPREAD)).await;
             loop {
                 let following = follow(&source, &around, &take, &mut unlisted);
                 if AssertUnwindSafe(following).catch_unwind().await.is_err() {
@@ -133,7 +139,7 @@ async fn follow<K>(source: &Source<K>, around: &Around, take: &Take<K>, unlisted
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut seat = Seat { source, around, take, at: None, listed: false, absent: false };
+    let mut seat = Seat { source, around, take, at: None, listed: false, absent: false, missed: false };
     let mut pause = Pause::default();
     // What was said last, so that it is said once.
     let mut said: Option<String> = None;
@@ -144,6 +150,7 @@ where
         let result = if watching { seat.watch().await } else { seat.list().await };
         if seat.listed || seat.absent {
             *unlisted = None;
+            around.ready.note(source.name, None);
         }
         let (words, wait) = match result {
             Ok(()) => {
@@ -162,15 +169,17 @@ where
             Err(Trouble::Panic) => (Some("what was seen could not be taken: a panic".to_owned()), pause.next(true)),
             Err(Trouble::Failed(failure)) => {
                 forbidden = if failure.status() == Some(403) { forbidden + 1 } else { 0 };
-                if source.optional && forbidden > PATIENCE {
+                if source.optional && forbidden > PATIENCE && unlisted.is_some() && seat.hand_over(News::Absent).await.is_ok() {
+                    around.ready.note(source.name, Some(format!("never listed, and not waited for: {failure}")));
                     *unlisted = None;
                 }
-                let answered = failure.status().is_some();
-                if watching && answered {
+                if watching && failure.status().is_some() {
                     // Whatever the API server has against this version of the past (a restored etcd has not got there yet), a list has none.
                     seat.at = None;
                 }
-                (Some(failure.to_string()), pause.next(answered))
+                // A server error is also what a proxy says in place of an API server that is away.
+                let refused = failure.status().is_some_and(|status| status < 500);
+                (Some(failure.to_string()), pause.next(refused))
             }
         };
         if let Some(words) = words.filter(|words| said.as_ref() != Some(words)) {

@@ -6,10 +6,11 @@ use std::time::Duration;
 /// The first pause.
 const SHORTEST: Duration = Duration::from_millis(800);
 
-/// The longest pause while the API server answers, and says no: what ails it is not made worse.
+/// The longest pause while the API server answers, and says no (a right that is missing, too many requests): that is not made worse.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The longest pause while nobody answers: nobody is burdened then, and what changed has to be in force within five seconds of its return.
+/// The longest pause while nobody answers, or somebody in its place (502, 503): what changed has to be in force within five seconds of its
+/// return.
 const LONGEST_ALONE: Duration = Duration::from_secs(3);
 
 /// Pauses that double, each shortened by up to a quarter, so that replicas do not ask all at once.
@@ -17,16 +18,16 @@ const LONGEST_ALONE: Duration = Duration::from_secs(3);
 pub struct Pause {
     /// Failures of the same sort in a row.
     failures: u32,
-    answered: bool,
+    refused: bool,
 }
 
 impl Pause {
-    /// The next pause. `answered`: the API server is there. Where that changes, pauses are short again.
-    pub fn next(&mut self, answered: bool) -> Duration {
-        if answered != self.answered {
-            *self = Pause { failures: 0, answered };
+    /// The next pause. `refused`: the API server is there, and says no. Where that changes, pauses are short again.
+    pub fn next(&mut self, refused: bool) -> Duration {
+        if refused != self.refused {
+            *self = Pause { failures: 0, refused };
         }
-        let longest = if answered { LONGEST } else { LONGEST_ALONE };
+        let longest = if refused { LONGEST } else { LONGEST_ALONE };
         let pause = SHORTEST.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest);
         self.failures = self.failures.saturating_add(1);
         jittered(pause)

@@ -37,6 +37,9 @@ pub(super) struct Seat<'s, K> {
     pub(super) listed: bool,
     /// Whether the kind is not installed, which was said then.
     pub(super) absent: bool,
+    /// Whether a kind that was listed was said not to be there, once. That may be a proxy, or an API server that is behind; a definition that
+    /// is taken away takes its objects with it one by one before.
+    pub(super) missed: bool,
 }
 
 impl<K> Seat<'_, K>
@@ -67,7 +70,7 @@ where
             }
         };
         self.hand_over(News::All(all)).await?;
-        (self.at, self.listed) = (Some(version), true);
+        (self.at, self.listed, self.missed) = (Some(version), true, false);
         if std::mem::take(&mut self.absent) {
             tracing::info!(source = self.source.name, "the kind is installed now, and watched");
         }
@@ -125,6 +128,9 @@ where
         match Trouble::from(failure) {
             Trouble::Failed(failure) if self.source.optional && failure.status() == Some(404) => {
                 self.at = None;
+                if self.listed && !self.absent && !std::mem::replace(&mut self.missed, true) {
+                    return Trouble::Absent;
+                }
                 self.fresh();
                 if !self.absent {
                     if let Err(trouble) = self.hand_over(News::Absent).await {
@@ -139,12 +145,15 @@ where
                 self.at = None;
                 trouble
             }
-            trouble => trouble,
+            trouble => {
+                self.missed = false;
+                trouble
+            }
         }
     }
 
     /// Where that panics, nobody knows what was taken: everything is listed again.
-    async fn hand_over(&mut self, news: News<K>) -> Result<(), Trouble> {
+    pub(super) async fn hand_over(&mut self, news: News<K>) -> Result<(), Trouble> {
         let take = Arc::clone(self.take);
         let taken = tokio::task::spawn_blocking(move || {
             let mut take = take.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,70 +1,31 @@
 //! Watches of an API server that answers what a test wants.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::future::{Ready as Now, ready};
 use std::sync::mpsc::{Receiver, channel};
-use std::task::{Context, Poll};
 
-use axum::body::Body;
-use axum::http::{Request, Response};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
-use tower_service::Service;
 
 use super::*;
+use crate::server::scripted::{self, Said, Scripted, failure};
 
 /// For what should happen at once, on any machine.
 const SOON: Duration = Duration::from_secs(30);
-
-/// Gives answers in their order, the last one for ever, and keeps what was asked.
-#[derive(Clone)]
-struct Scripted {
-    answers: Arc<Mutex<VecDeque<(u16, String)>>>,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Service<Request<kube::client::Body>> for Scripted {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Now<Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
-        self.asked.lock().unwrap().push(request.uri().to_string());
-        let mut answers = self.answers.lock().unwrap();
-        let (status, text) = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }.unwrap();
-        ready(Ok(Response::builder().status(status).body(Body::from(text)).unwrap()))
-    }
-}
 
 fn object(name: &str, version: u32) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "resourceVersion": version.to_string()}})
 }
 
-fn list(names: &[&str], version: u32) -> (u16, String) {
-    let items: Vec<Value> = names.iter().map(|name| object(name, version)).collect();
-    (
-        200,
-        json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"resourceVersion": version.to_string()}, "items": items})
-            .to_string(),
-    )
+fn list(names: &[&str], version: u32) -> Said {
+    scripted::list("ConfigMapList", &names.iter().map(|name| object(name, version)).collect::<Vec<_>>(), version)
 }
 
-fn watched(events: &[(&str, Value)]) -> (u16, String) {
+fn watched(events: &[(&str, Value)]) -> Said {
     (200, events.iter().map(|(kind, object)| json!({"type": kind, "object": object}).to_string() + "\n").collect())
-}
-
-fn failure(status: u16) -> (u16, String) {
-    (status, json!({"kind": "Status", "status": "Failure", "code": status, "message": "so it is", "reason": "x"}).to_string())
 }
 
 struct Told {
     news: Receiver<String>,
-    asked: Arc<Mutex<Vec<String>>>,
+    api: Scripted,
     around: Around,
     _watch: Watch,
 }
@@ -75,15 +36,18 @@ impl Told {
     }
 
     fn asked(&self, number: usize) -> String {
-        self.asked.lock().unwrap().get(number).cloned().unwrap_or_default()
+        self.api.asked().get(number).map(|asked| asked.line.clone()).unwrap_or_default()
     }
 }
 
 /// A watch of ConfigMaps over these answers. What it is told is written as `all a b`, `is a`, `gone a`; at `panic` in a name it panics, once.
-fn start(answers: Vec<(u16, String)>, optional: bool) -> Told {
-    let asked = Arc::default();
-    let service = Scripted { answers: Arc::new(Mutex::new(answers.into())), asked: Arc::clone(&asked) };
-    let api: Api<ConfigMap> = Api::all(kube::Client::new(service, "default"));
+fn start(answers: Vec<Said>, optional: bool) -> Told {
+    start_by(Scripted::of(answers), optional)
+}
+
+/// The same over a script.
+fn start_by(server: Scripted, optional: bool) -> Told {
+    let api: Api<ConfigMap> = Api::all(server.client());
     let around = Around { metrics: Arc::new(Metrics::new()), ready: Ready::default(), lasts: LASTS };
     let (sender, news) = channel();
     let name = |map: &ConfigMap| map.metadata.name.clone().unwrap_or_default();
@@ -106,7 +70,7 @@ fn start(answers: Vec<(u16, String)>, optional: bool) -> Told {
         }
         let _ = sender.send(text);
     });
-    Told { news, asked, around, _watch: watch }
+    Told { news, api: server, around, _watch: watch }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -154,13 +118,64 @@ async fn who_panics_at_the_news_is_given_all_of_it_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_kind_that_is_not_installed_is_no_hindrance_and_is_noticed_later() {
-    let told = start(
-        vec![(404, "404 page not found\n".to_owned()), failure(404), list(&["a"], 1), failure(404), list(&["b"], 1), watched(&[])],
-        true,
-    );
+    let told = start(vec![(404, "404 page not found\n".to_owned()), failure(404), list(&["a"], 1), watched(&[])], true);
     assert_eq!(told.next(), "absent");
     while !told.around.ready.is_ready() {
         tokio::task::yield_now().await;
     }
-    assert_eq!([told.next(), told.next(), told.next()], ["all a", "absent", "all b"]);
+    assert_eq!(told.next(), "all a");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_was_listed_is_not_gone_because_one_answer_says_so() {
+    let told = start(vec![list(&["a"], 1), failure(404), list(&["b"], 1), failure(404), failure(404), list(&["c"], 1), watched(&[])], true);
+    assert_eq!([told.next(), told.next()], ["all a", "all b"]);
+    assert_eq!([told.next(), told.next()], ["absent", "all c"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_optional_kind_that_may_not_be_listed_is_given_up_and_that_shows() {
+    let told = start(vec![failure(403)], true);
+    let age = || told.around.metrics.text().contains("podgraft_store_age_seconds{store=\"maps\"} ");
+    assert!(age(), "what never comes has an age, too");
+    assert_eq!(told.next(), "absent");
+    while !told.around.ready.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    let shown = told.around.ready.verbose();
+    assert!(shown.contains("[!]maps: never listed, and not waited for: so it is (403)"), "{shown}");
+    // One that is not optional is waited for.
+    let told = start(vec![failure(403)], false);
+    assert!(told.news.recv_timeout(Duration::from_secs(3)).is_err() && !told.around.ready.is_ready());
+}
+
+/// What is written of the age of a source.
+fn age(told: &Told) -> f64 {
+    let text = told.around.metrics.text();
+    text.lines().find_map(|line| line.strip_prefix("podgraft_store_age_seconds{store=\"maps\"} ")).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_age_grows_while_nobody_answers_and_falls_after() {
+    let mut asked = 0;
+    let script = move |_: &_| {
+        asked += 1;
+        match asked {
+            1 => list(&["a"], 1),
+            2..=4 => failure(503),
+            5 => list(&["b"], 2),
+            _ => watched(&[]),
+        }
+    };
+    let told = start_by(Scripted::by(script), false);
+    assert_eq!(told.next(), "all a");
+    while age(&told) < 1.5 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(told.next(), "all b");
+    while age(&told) > 1.0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    // It was there all the time, and is again.
+    assert!(told.around.ready.is_ready());
 }
