@@ -56,6 +56,10 @@ thread_local! {
 
 impl Answer for Grafter {
     fn answer(&self, body: &str, out: &mut String) -> Result<Admission, Refusal> {
+        // Without a preset that is there, "no patch" would be a wrong answer, and one that nobody asks again about.
+        if let Some(source) = self.store.lacks() {
+            return Err(Refusal::NotReady(format!("{source}: not listed yet")));
+        }
         let snapshot = self.store.snapshot();
         let labels = |namespace: &str| match &self.namespaces {
             Some(namespaces) => namespaces.labels(namespace),

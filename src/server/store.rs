@@ -1,4 +1,4 @@
-//! What all stores hold together: one immutable snapshot, which the request path reads without a lock.
+//! What all stores hold together: one immutable snapshot, which the request path reads without a lock; and which sources it still lacks.
 
 pub mod config_maps;
 pub mod custom_resources;
@@ -15,6 +15,9 @@ use arc_swap::{ArcSwap, Guard};
 use super::metrics::{Counter, Metrics, State};
 use crate::document::{Problem, Severity};
 use crate::preset::{Preset, PresetKey, PresetSet};
+
+/// Problems of one object that Events tell, of one change; the log has all.
+const MOST_TOLD: usize = 5;
 
 /// Where presets come from. Of one kind, namespace and name in two stores the earlier of these wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,8 +115,23 @@ impl Snapshot {
 #[derive(Debug)]
 pub struct Store {
     snapshot: ArcSwap<Snapshot>,
+    awaited: ArcSwap<BTreeSet<&'static str>>,
     stores: Mutex<Stores>,
     metrics: Arc<Metrics>,
+}
+
+/// A source that the snapshot lacks, until it is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it says that the source was read"]
+pub struct Awaited {
+    store: Arc<Store>,
+    source: &'static str,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.store.await_or_not(|awaited| awaited.remove(self.source));
+    }
 }
 
 #[derive(Debug, Default)]
@@ -127,7 +145,27 @@ impl Store {
     /// An empty one.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Store {
-        Store { snapshot: ArcSwap::default(), stores: Mutex::default(), metrics }
+        Store { snapshot: ArcSwap::default(), awaited: ArcSwap::default(), stores: Mutex::default(), metrics }
+    }
+
+    /// From now on the snapshot is not complete: a source of this name was not read yet.
+    pub fn awaits(self: &Arc<Store>, source: &'static str) -> Awaited {
+        self.await_or_not(|awaited| awaited.insert(source));
+        Awaited { store: Arc::clone(self), source }
+    }
+
+    /// A source that the snapshot still lacks. Ask before you take the snapshot: what was read by now is in the one taken then.
+    #[must_use]
+    pub fn lacks(&self) -> Option<&'static str> {
+        self.awaited.load().first().copied()
+    }
+
+    fn await_or_not(&self, change: impl Fn(&mut BTreeSet<&'static str>) -> bool) {
+        self.awaited.rcu(|awaited| {
+            let mut awaited = BTreeSet::clone(awaited);
+            change(&mut awaited);
+            awaited
+        });
     }
 
     /// The presets of this moment. Keep it for one review, no longer.

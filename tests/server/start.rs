@@ -142,7 +142,8 @@ fn an_empty_directory_is_fine() {
     }
 }
 
-/// Where there should be an API server and none answers, Podgraft serves what it has, and is not ready; where it cannot even ask, it says so.
+/// Where there should be an API server and none answers, Podgraft is not ready, and answers no review, whatever presets it has: others may be
+/// missing. Where it cannot even ask, it says so.
 #[test]
 fn in_a_cluster_it_is_ready_when_the_cluster_was_listed() {
     let presets = Folder::holding("a.yaml", &labelling("a", "1"));
@@ -164,7 +165,10 @@ fn in_a_cluster_it_is_ready_when_the_cluster_was_listed() {
         program.env("KUBECONFIG", config.path().join("config"));
         program
     });
-    assert_eq!(labels_added(&server.connect().review(&review("x")).json()), ["a=1"]);
+    let answer = server.connect().review(&review("x"));
+    answer.assert_error(503);
+    assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
+    assert!(answer.text().contains(": not listed yet"), "{}", answer.text());
     let readiness = get(server.admin, "/readyz?verbose").unwrap();
     assert_eq!(readiness.status, 503);
     for source in ["config_maps", "namespaces", "podpresets", "clusterpodpresets"] {
