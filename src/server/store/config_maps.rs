@@ -11,7 +11,7 @@ use kube::Api;
 use sha2::{Digest, Sha256};
 
 use super::holdings::{Holdings, Remnant};
-use super::{Object, Store, StoreKind, report};
+use super::{MOST_TOLD, Object, Store, StoreKind, report};
 use crate::document::{self, Document, Problem, ReadOptions, Reading, Severity};
 use crate::preset::Scope;
 use crate::server::events::{Events, Note, Reason};
@@ -20,9 +20,6 @@ use crate::server::watch::{Change, News, Source};
 
 /// The label of ConfigMaps that hold presets. Its value is `true`.
 pub const LABEL: &str = "podgraft.dev/presets";
-
-/// Problems of one ConfigMap that Events tell; the log has all.
-const MOST_TOLD: usize = 5;
 
 /// What is watched.
 #[must_use]

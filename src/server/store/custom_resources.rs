@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::holdings::{Holdings, Remnant};
 use super::statuses::{Seen, Statuses};
-use super::{Object, Store, StoreKind};
+use super::{MOST_TOLD, Object, Store, StoreKind};
 use crate::crd::{KINDS, Kind, VERSION};
 use crate::document::{self, Document, GROUP, Problem, ReadOptions, Reading, Severity};
 use crate::preset::{PresetKey, Scope};
@@ -122,10 +122,10 @@ impl CustomResources {
         let DynamicObject { metadata, mut data, .. } = object;
         let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
         let status = data.get_mut("status").map(Value::take).unwrap_or_default();
-        let uid = metadata.uid.unwrap_or_default();
+        let (uid, generation) = (metadata.uid.unwrap_or_default(), metadata.generation.unwrap_or_default());
         let print = Ok(Sha256::new().chain_update(&uid).chain_update([0]).chain_update(spec.to_string()).finalize().into());
         if holdings.has(&key, &print) {
-            self.statuses.written(&key, status);
+            self.statuses.written(&key, generation, status);
             return;
         }
         let about = Arc::new(Object {
@@ -136,20 +136,16 @@ impl CustomResources {
             uid,
         });
         let document = read(kind, about.namespace.as_deref().unwrap_or_default(), &key.name, &spec);
-        let mut seen = Seen {
-            object: Arc::clone(&about),
-            generation: metadata.generation.unwrap_or_default(),
-            version: None,
-            shadow: false,
-            wrong: Vec::new(),
-        };
+        let mut seen = Seen { object: Arc::clone(&about), generation, version: None, shadow: false, wrong: Vec::new() };
         let mut remnants = Vec::new();
         if let Some(document) = document {
             for problem in &document.problems {
                 let said = said(problem);
                 if problem.severity == Severity::Error {
                     tracing::error!(preset = %key, problem = said, "preset refused");
-                    self.events.tell(Note { about: Object::clone(&about), reason: Reason::Refused, text: said.clone() });
+                    if seen.wrong.len() < MOST_TOLD {
+                        self.events.tell(Note { about: Object::clone(&about), reason: Reason::Refused, text: said.clone() });
+                    }
                     seen.wrong.push(said);
                 } else {
                     tracing::warn!(preset = %key, problem = said, "preset");

@@ -1,36 +1,25 @@
 //! `status` of custom resources, written by server-side apply where it is not what it should be, off every other path.
 //!
-//! All replicas say the same, so it does not matter which one writes first: the others see it, and have nothing left to do. That is why only
-//! what follows from the object itself is compared, and not the sentences, in which two versions of Podgraft may differ.
+//! All replicas of one version say the same, so it does not matter which one writes first: the others see it, and have nothing left to do.
+//! That is why only what follows from the object itself is compared, and not the sentences, in which two versions of Podgraft may differ. Where
+//! two versions differ in more, each writes more and more rarely.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod line;
+mod wanted;
+mod write;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::{Api, Client};
-use serde_json::{Value, json};
+use kube::Client;
+use serde_json::Value;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Object;
 use super::custom_resources::resource;
 use crate::crd::KINDS;
 use crate::preset::{PresetKey, Scope};
-use crate::server::cluster;
-
-/// Who writes, in `metadata.managedFields`.
-const MANAGER: &str = "podgraft";
-
-/// Between two writes: ten thousand presets that are new must not be a burden.
-const PACE: Duration = Duration::from_millis(50);
-
-/// Before a write that failed is tried again.
-const AGAIN: Duration = Duration::from_secs(10);
-
-/// The longest message.
-const MOST_TEXT: usize = 4096;
+use line::{Known, Line};
 
 /// What a custom resource was read to be.
 #[derive(Clone, Debug)]
@@ -50,44 +39,53 @@ pub struct Seen {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Statuses {
-    state: Mutex<State>,
-    wake: Notify,
+    line: Mutex<Line>,
+    wake: Arc<Notify>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    known: BTreeMap<PresetKey, Known>,
-    due: BTreeSet<PresetKey>,
-}
-
+/// A status that has to be written.
 #[derive(Debug)]
-struct Known {
-    seen: Seen,
-    /// What a Pod met, by this replica.
-    conflict: Option<String>,
-    /// What is written there.
+struct Write {
+    key: PresetKey,
+    object: Arc<Object>,
     status: Value,
 }
 
+/// What the writer has to do.
+#[derive(Debug)]
+enum Next {
+    Write(Write),
+    /// Nothing, until then or until it is woken.
+    Wait(Option<Instant>),
+}
+
+impl Drop for Statuses {
+    fn drop(&mut self) {
+        // The writer ends.
+        self.wake.notify_one();
+    }
+}
+
 impl Statuses {
-    /// Writes from a task of its own. Needs a tokio runtime.
+    /// Writes from a task of its own, which ends with it. Needs a tokio runtime.
     #[must_use]
     pub fn start(client: Client) -> Arc<Statuses> {
         let statuses = Arc::new(Statuses::default());
-        tokio::spawn(write(client, Arc::downgrade(&statuses)));
+        tokio::spawn(write::write(client, Arc::downgrade(&statuses), Arc::clone(&statuses.wake)));
         statuses
     }
 
     /// A custom resource is new, or says something else.
     pub fn seen(&self, key: PresetKey, seen: Seen, status: Value) {
-        self.change(key, |known| *known = Some(Known { seen, conflict: None, status }));
+        self.change(key, Instant::now(), |known| *known = Some(Known::new(seen, status)));
     }
 
-    /// The status of one is this.
-    pub fn written(&self, key: &PresetKey, status: Value) {
-        self.change(key.clone(), |known| {
+    /// One says the same as before, and its status is this. The generation rises also where the spec stays: a deletion that a finalizer holds
+    /// up.
+    pub fn written(&self, key: &PresetKey, generation: i64, status: Value) {
+        self.change(key.clone(), Instant::now(), |known| {
             if let Some(known) = known {
-                known.status = status;
+                (known.seen.generation, known.status) = (generation, status);
             }
         });
     }
@@ -100,10 +98,10 @@ impl Statuses {
         let scope = object.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
         let key = PresetKey { scope, name: object.name.clone() };
         // This is the path of a review: what was said already costs nothing more.
-        if self.lock().known.get(&key).is_none_or(|known| known.conflict.is_some()) {
+        if self.lock().known(&key).is_none_or(|known| known.conflict.is_some()) {
             return;
         }
-        self.change(key, |known| {
+        self.change(key, Instant::now(), |known| {
             if let Some(known) = known {
                 known.conflict.get_or_insert_with(|| line.to_owned());
             }
@@ -111,144 +109,59 @@ impl Statuses {
     }
 
     /// Forgets those that are gone.
-    pub fn retain(&self, mut is_there: impl FnMut(&PresetKey) -> bool) {
-        self.lock().known.retain(|key, _| is_there(key));
+    pub fn retain(&self, is_there: impl FnMut(&PresetKey) -> bool) {
+        self.lock().retain(is_there);
     }
 
-    fn change(&self, key: PresetKey, change: impl FnOnce(&mut Option<Known>)) {
-        let mut state = self.lock();
-        let mut known = state.known.remove(&key);
-        change(&mut known);
-        let Some(known) = known else { return };
-        if known.is_due() {
-            state.due.insert(key.clone());
+    /// The writer wrote, and this is there now.
+    fn was_written(&self, write: &Write, status: Value, now: Instant) {
+        self.change(write.key.clone(), now, |known| {
+            if let Some(known) = known {
+                known.tried(&write.status, now);
+                known.status = status;
+            }
+        });
+    }
+
+    /// The API server did not take it. Whether that is to be said, where it is `quiet` enough for it.
+    fn was_refused(&self, write: &Write, quiet: bool, now: Instant) -> bool {
+        let mut say = false;
+        self.change(write.key.clone(), now, |known| {
+            if let Some(known) = known {
+                known.tried(&write.status, now);
+                say = known.say(quiet);
+            }
+        });
+        say
+    }
+
+    /// Nobody answered.
+    fn is_due_again(&self, key: PresetKey) {
+        self.lock().push(key);
+    }
+
+    fn change(&self, key: PresetKey, now: Instant, change: impl FnOnce(&mut Option<Known>)) {
+        if self.lock().change(key, now, change) {
             self.wake.notify_one();
         }
-        state.known.insert(key, known);
     }
 
-    /// One that has to be written, with what.
-    fn next(&self) -> Option<(PresetKey, Arc<Object>, Value)> {
-        let mut state = self.lock();
-        while let Some(key) = state.due.pop_first() {
-            if let Some(known) = state.known.get(&key).filter(|known| known.is_due()) {
-                let (object, status) = (Arc::clone(&known.seen.object), known.wanted());
-                return Some((key, object, status));
-            }
-        }
-        None
+    fn next(&self, now: Instant) -> Next {
+        self.lock().next(now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Writes one after the other, while there is somebody to write for.
-async fn write(client: Client, statuses: std::sync::Weak<Statuses>) {
-    let mut said = false;
-    loop {
-        let Some(held) = statuses.upgrade() else { return };
-        let Some((key, object, status)) = held.next() else {
-            held.wake.notified().await;
-            continue;
-        };
-        let api: Api<DynamicObject> = match &object.namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource(&KINDS[0])),
-            None => Api::all_with(client.clone(), &resource(&KINDS[1])),
-        };
-        let body = json!({
-            "apiVersion": object.api_version,
-            "kind": object.kind,
-            // Another object of that name is not meant.
-            "metadata": {"name": object.name, "uid": object.uid},
-            "status": status,
-        });
-        let params = PatchParams::apply(MANAGER).force();
-        match cluster::answered(api.patch_status(&object.name, &params, &Patch::Apply(&body))).await {
-            Ok(mut written) => {
-                said = false;
-                held.written(&key, written.data.get_mut("status").map(Value::take).unwrap_or_default());
-                tokio::time::sleep(PACE).await;
-            }
-            // It is gone, or another one by now.
-            Err(failure) if matches!(failure.status(), Some(404 | 409)) => {}
-            Err(failure) => {
-                if !std::mem::replace(&mut said, true) {
-                    tracing::warn!(preset = %key, why = %failure, "the status of a custom resource cannot be written");
-                }
-                held.lock().due.insert(key);
-                drop(held);
-                tokio::time::sleep(AGAIN).await;
-            }
-        }
-    }
-}
-
-impl Known {
-    /// Whether what is written is not what should be.
-    fn is_due(&self) -> bool {
-        let facts = |status: &Value| {
-            let condition = |name| {
-                let condition = condition(status, name);
-                [condition["status"].clone(), condition["reason"].clone(), condition["observedGeneration"].clone()]
-            };
-            (status["observedGeneration"].clone(), status["version"].clone(), condition("Ready"), condition("Conflicting"))
-        };
-        facts(&self.status) != facts(&self.wanted())
-    }
-
-    fn wanted(&self) -> Value {
-        let Seen { generation, version, shadow, wrong, .. } = &self.seen;
-        let ready = match version {
-            Some(version) if *shadow => ("True", "Shadow", format!("version {version} is computed and reported, and changes no Pod")),
-            Some(version) => ("True", "InForce", format!("version {version} is in force")),
-            None => ("False", "Refused", wrong.join("; ")),
-        };
-        // What was seen of this generation stays, whoever saw it.
-        let before = condition(&self.status, "Conflicting");
-        let was = before["status"] == "True" && before["observedGeneration"] == *generation;
-        let conflicting = match &self.conflict {
-            _ if was => ("True", "PodConflict", before["message"].as_str().unwrap_or_default().to_owned()),
-            Some(line) => ("True", "PodConflict", line.clone()),
-            None => ("False", "NoConflict", "no Pod had something different since the preset was last changed".to_owned()),
-        };
-        let mut wanted = json!({
-            "observedGeneration": generation,
-            "conditions": [self.condition("Ready", ready), self.condition("Conflicting", conflicting)],
-        });
-        if let Some(version) = version {
-            wanted["version"] = json!(version);
-        }
-        wanted
-    }
-
-    fn condition(&self, name: &str, (status, reason, mut message): (&str, &str, String)) -> Value {
-        if message.len() > MOST_TEXT {
-            let end = (0..=MOST_TEXT).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
-            message.truncate(end);
-        }
-        let before = condition(&self.status, name);
-        let since = &before["lastTransitionTime"];
-        let since = if before["status"] == status && since.is_string() { since.clone() } else { json!(Time(Timestamp::now())) };
-        json!({
-            "type": name,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "observedGeneration": self.seen.generation,
-            "lastTransitionTime": since,
-        })
-    }
-}
-
-fn condition<'s>(status: &'s Value, name: &str) -> &'s Value {
-    const NONE: &Value = &Value::Null;
-    status["conditions"].as_array().and_then(|all| all.iter().find(|condition| condition["type"] == name)).unwrap_or(NONE)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::wanted::condition;
     use super::*;
 
     fn object() -> Object {
@@ -272,6 +185,14 @@ mod tests {
         }
     }
 
+    /// What is written next, if anything is.
+    fn next(statuses: &Statuses, now: Instant) -> Option<Write> {
+        match statuses.next(now) {
+            Next::Write(write) => Some(write),
+            Next::Wait(_) => None,
+        }
+    }
+
     fn key() -> PresetKey {
         PresetKey { scope: Scope::Namespace("shop".into()), name: "a".into() }
     }
@@ -284,7 +205,7 @@ mod tests {
     fn what_is_written_once_is_not_written_again_by_anybody() {
         let statuses = Statuses::default();
         statuses.seen(key(), seen(1, &[]), Value::Null);
-        let (_, _, mut status) = statuses.next().unwrap();
+        let mut status = next(&statuses, Instant::now()).unwrap().status;
         assert_eq!(
             (words(&status, "Ready"), words(&status, "Conflicting")),
             (["True", "InForce"].map(String::from), ["False", "NoConflict"].map(String::from))
@@ -292,10 +213,10 @@ mod tests {
         assert_eq!((&status["version"], &status["observedGeneration"]), (&json!("abc"), &json!(1)));
         // Another version of Podgraft says it in other words.
         status["conditions"][0]["message"] = json!("other words");
-        statuses.written(&key(), status.clone());
-        assert!(statuses.next().is_none());
+        statuses.written(&key(), 1, status.clone());
+        assert!(next(&statuses, Instant::now()).is_none());
         statuses.seen(key(), seen(1, &[]), status);
-        assert!(statuses.next().is_none());
+        assert!(next(&statuses, Instant::now()).is_none());
     }
 
     #[test]
@@ -304,15 +225,15 @@ mod tests {
         statuses.seen(key(), seen(1, &[]), Value::Null);
         statuses.conflicted(&object(), "conflicts at /spec");
         statuses.conflicted(&object(), "conflicts elsewhere");
-        let (_, _, status) = statuses.next().unwrap();
+        let status = next(&statuses, Instant::now()).unwrap().status;
         assert_eq!(words(&status, "Conflicting"), ["True", "PodConflict"].map(String::from));
         assert_eq!(condition(&status, "Conflicting")["message"], "conflicts at /spec");
         // A replica that saw no conflict leaves it.
         let other = Statuses::default();
         other.seen(key(), seen(1, &[]), status.clone());
-        assert!(other.next().is_none());
+        assert!(next(&other, Instant::now()).is_none());
         other.seen(key(), seen(2, &["spec: is bad"]), status);
-        let (_, _, status) = other.next().unwrap();
+        let status = next(&other, Instant::now()).unwrap().status;
         assert_eq!(
             (words(&status, "Ready"), words(&status, "Conflicting")),
             (["False", "Refused"].map(String::from), ["False", "NoConflict"].map(String::from))
@@ -320,6 +241,62 @@ mod tests {
         assert_eq!(condition(&status, "Ready")["message"], "spec: is bad");
         assert_eq!(status.get("version"), None);
         other.retain(|_| false);
-        assert!(other.next().is_none());
+        assert!(next(&other, Instant::now()).is_none());
+    }
+
+    #[test]
+    fn a_generation_that_rises_alone_is_observed() {
+        let statuses = Statuses::default();
+        statuses.seen(key(), seen(1, &[]), Value::Null);
+        let status = next(&statuses, Instant::now()).unwrap().status;
+        // It is being deleted, and a finalizer holds that up: the spec is the same.
+        statuses.written(&key(), 2, status);
+        let status = next(&statuses, Instant::now()).unwrap().status;
+        assert_eq!((&status["observedGeneration"], &condition(&status, "Ready")["observedGeneration"]), (&json!(2), &json!(2)));
+    }
+
+    #[test]
+    fn who_overwrites_each_other_does_so_more_and_more_rarely() {
+        let (one, other) = (Statuses::default(), Statuses::default());
+        one.seen(key(), seen(1, &[]), Value::Null);
+        other.seen(key(), seen(1, &["spec: a rule that the older one does not know"]), Value::Null);
+        let (start, mut writes, mut there) = (Instant::now(), 0, Value::Null);
+        for second in 0..3600 {
+            let now = start + Duration::from_secs(second);
+            for (writer, reader) in [(&one, &other), (&other, &one)] {
+                if let Some(write) = next(writer, now) {
+                    writes += 1;
+                    there = write.status.clone();
+                    writer.was_written(&write, there.clone(), now);
+                    reader.change(key(), now, |known| known.as_mut().unwrap().status = there.clone());
+                }
+            }
+        }
+        assert!((20..60).contains(&writes), "{writes} in an hour");
+        // A preset that says something else is written at once.
+        one.seen(key(), seen(2, &[]), there);
+        assert!(next(&one, start + Duration::from_secs(3600)).is_some());
+    }
+
+    #[test]
+    fn one_that_cannot_be_written_holds_up_nobody() {
+        let statuses = Statuses::default();
+        let last = PresetKey { scope: Scope::Namespace("shop".into()), name: "z".into() };
+        statuses.seen(key(), seen(1, &[]), Value::Null);
+        statuses.seen(last.clone(), seen(1, &[]), Value::Null);
+        let now = Instant::now();
+        let bad = next(&statuses, now).unwrap();
+        assert_eq!(bad.key, key());
+        assert!(!statuses.was_refused(&bad, false, now) && statuses.was_refused(&bad, true, now), "said where it is quiet");
+        let good = next(&statuses, now).unwrap();
+        assert_eq!(good.key, last);
+        statuses.was_written(&good, good.status.clone(), now);
+        assert!(matches!(statuses.next(now), Next::Wait(Some(until)) if until > now));
+        let again = next(&statuses, now + Duration::from_secs(2)).unwrap();
+        assert_eq!(again.key, key());
+        assert!(!statuses.was_refused(&again, true, now), "said once");
+        // Where nobody answers, it is its turn again.
+        statuses.is_due_again(key());
+        assert_eq!(next(&statuses, now).map(|write| write.key), Some(key()));
     }
 }
