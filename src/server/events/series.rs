@@ -1,5 +1,8 @@
 //! What was told, and how often it happened since.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,8 +25,10 @@ use crate::server::store::Object;
 /// Who tells.
 const CONTROLLER: &str = "podgraft.dev/podgraft";
 
-/// Different notes that are remembered; further ones are dropped.
-const MOST: usize = 2000;
+/// Different notes of workloads that are remembered, and of documents. For further ones the oldest that was told is forgotten; where all are
+/// still to be told, they are dropped. Apart, so that neither silences the other.
+const MOST: usize = 1500;
+const MOST_REFUSED: usize = 500;
 
 /// What does not happen for so long is over; when it happens then, that is another Event.
 const OVER: Duration = Duration::from_secs(600);
@@ -31,6 +36,9 @@ const OVER: Duration = Duration::from_secs(600);
 /// Requests a second, and how many at once after a quiet time.
 const RATE: f64 = 5.0;
 const BURST: f64 = 25.0;
+
+/// What stays of the budget for what happened again, and for documents, however many new notes of workloads come.
+const KEPT: f64 = 5.0;
 
 /// The longest text of an Event is 1 KiB.
 const MOST_TEXT: usize = 1000;
@@ -57,8 +65,20 @@ struct Series {
     first: Timestamp,
     last: Timestamp,
     seen: Instant,
-    /// The API server does not want it.
-    refused: bool,
+    /// When the API server did not want it.
+    refused: Option<Instant>,
+}
+
+impl Series {
+    fn new() -> Series {
+        let (now, seen) = (Timestamp::now(), Instant::now());
+        Series { name: None, count: 1, told: 0, first: now, last: now, seen, refused: None }
+    }
+
+    /// Whether there is something to tell, to somebody who wants to know. A right that is missing may be given.
+    fn is_due(&self) -> bool {
+        self.count > self.told && self.refused.is_none_or(|when| when.elapsed() >= OVER)
+    }
 }
 
 impl Teller {
@@ -76,26 +96,45 @@ impl Teller {
             (series.last, series.seen) = (now, Instant::now());
             return;
         }
-        if self.series.len() >= MOST {
+        if !self.make_room(note.reason) {
             self.metrics.event(EventEnd::Dropped);
             return;
         }
-        let series = Series { name: None, count: 1, told: 0, first: now, last: now, seen: Instant::now(), refused: false };
-        self.series.insert(note.clone(), series);
-        if self.budget.take() {
+        self.series.insert(note.clone(), Series::new());
+        let kept = if note.reason == Reason::Refused { 0.0 } else { KEPT };
+        if self.budget.take(kept) {
             // What cannot be told now is told later.
             let _ = self.send(&note).await;
         }
     }
 
-    /// Tells what happened since, and forgets what is over.
+    /// Whether there is room for a new note, by now.
+    fn make_room(&mut self, reason: Reason) -> bool {
+        let (documents, most) = match reason {
+            Reason::Refused => (true, MOST_REFUSED),
+            Reason::Conflict | Reason::Shadow => (false, MOST),
+        };
+        let beside = self.series.iter().filter(|(note, _)| (note.reason == Reason::Refused) == documents);
+        if beside.clone().count() < most {
+            return true;
+        }
+        let oldest = beside.filter(|(_, series)| !series.is_due()).min_by_key(|(_, series)| series.seen).map(|(note, _)| note.clone());
+        oldest.is_some_and(|note| self.series.remove(&note).is_some())
+    }
+
+    /// Tells what happened since, documents first, and forgets what is over.
     pub async fn flush(&mut self) {
-        self.series.retain(|_, series| series.seen.elapsed() < OVER || (series.count > series.told && !series.refused));
-        let due: Vec<Note> =
-            self.series.iter().filter(|(_, series)| series.count > series.told && !series.refused).map(|(note, _)| note.clone()).collect();
-        for note in due {
+        self.series.retain(|_, series| series.seen.elapsed() < OVER || series.is_due());
+        let mut due: Vec<(Reason, Instant, Note)> = self
+            .series
+            .iter()
+            .filter(|(_, series)| series.is_due())
+            .map(|(note, series)| (note.reason, series.seen, note.clone()))
+            .collect();
+        due.sort_by_key(|(reason, seen, _)| (*reason, *seen));
+        for (_, _, note) in due {
             // Where nobody answers, there is no use in asking for each.
-            if !self.budget.take() || self.send(&note).await.is_err() {
+            if !self.budget.take(0.0) || self.send(&note).await.is_err() {
                 return;
             }
         }
@@ -129,7 +168,7 @@ impl Teller {
         };
         match sent {
             Ok(()) => {
-                series.told = count;
+                (series.told, series.refused) = (count, None);
                 self.metrics.event(EventEnd::Sent);
                 Ok(())
             }
@@ -143,7 +182,9 @@ impl Teller {
                 tracing::debug!(why = %failure, "an Event cannot be written");
                 match failure.status() {
                     // A namespace that is gone, a right that is missing.
-                    Some(400..=428 | 430..=499) => series.refused = true,
+                    Some(400..=428 | 430..=499) => {
+                        series.refused = Some(Instant::now());
+                    }
                     Some(_) => {}
                     None => return Err(failure),
                 }
@@ -157,6 +198,8 @@ fn event(note: &Note, series: &Series, instance: &str) -> Event {
     let Note { about, reason, text } = note;
     let mut name = about.name.clone();
     cut_at(&mut name, MOST_NAME);
+    // A part of a name has to end with a letter or a digit.
+    name.truncate(name.trim_end_matches(['-', '.']).len());
     let unique = match reason {
         // All replicas say the same of a document: it is one Event.
         Reason::Refused => digest(&[&about.uid, text]),
@@ -229,63 +272,14 @@ impl Budget {
         Budget { left: BURST, when: Instant::now() }
     }
 
-    fn take(&mut self) -> bool {
+    /// Takes one, where so many are left then.
+    fn take(&mut self, kept: f64) -> bool {
         self.left = (self.left + self.when.elapsed().as_secs_f64() * RATE).min(BURST);
         self.when = Instant::now();
-        if self.left < 1.0 {
+        if self.left < 1.0 + kept {
             return false;
         }
         self.left -= 1.0;
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_names_what_it_is_about_and_is_short() {
-        let about = Object {
-            api_version: "apps/v1".into(),
-            kind: "ReplicaSet".into(),
-            namespace: Some("shop".into()),
-            name: "w".repeat(253),
-            uid: "u".into(),
-        };
-        let mut note = Note { about, reason: Reason::Conflict, text: "é".repeat(2000) };
-        cut(&mut note.text);
-        let now = Timestamp::now();
-        let series = Series { name: None, count: 3, told: 0, first: now, last: now, seen: Instant::now(), refused: false };
-        let event = event(&note, &series, "podgraft-0");
-        assert!(event.note.unwrap().len() <= 1024);
-        assert!(event.metadata.name.unwrap().len() <= 253);
-        assert_eq!((event.type_.as_deref(), event.reason.as_deref()), (Some("Warning"), Some("PresetConflict")));
-        assert_eq!(event.series.unwrap().count, 3);
-        assert_eq!(event.regarding.unwrap().uid.as_deref(), Some("u"));
-    }
-
-    #[test]
-    fn what_all_replicas_say_of_a_document_is_one_event() {
-        let name = |reason: Reason, text: &str, seconds: i64| {
-            let (api_version, kind, uid) = ("v1".into(), "ConfigMap".into(), "u".into());
-            let about = Object { api_version, kind, namespace: Some("shop".into()), name: "team".into(), uid };
-            let when = Timestamp::from_second(seconds).unwrap();
-            let series = Series { name: None, count: 1, told: 0, first: when, last: when, seen: Instant::now(), refused: false };
-            event(&Note { about, reason, text: text.into() }, &series, "podgraft-0").metadata.name.unwrap()
-        };
-        assert_eq!(name(Reason::Refused, "a", 1), name(Reason::Refused, "a", 2));
-        assert_ne!(name(Reason::Refused, "a", 1), name(Reason::Refused, "b", 1));
-        assert_ne!(name(Reason::Conflict, "a", 1), name(Reason::Conflict, "a", 2));
-    }
-
-    #[test]
-    fn after_a_burst_the_budget_is_used_up() {
-        let mut budget = Budget::new();
-        let taken = (0..1000).filter(|_| budget.take()).count();
-        assert!((25..50).contains(&taken), "{taken}");
-        budget.when -= Duration::from_secs(60);
-        assert!(budget.take());
-        assert!(budget.left <= BURST);
     }
 }
