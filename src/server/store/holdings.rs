@@ -2,9 +2,9 @@
 //! what cannot be read any more.
 //!
 //! The rules (spec sections 1, 2 and 8):
-//! - A unit with a document that cannot be read keeps the last good version of every preset that it held and that no readable document
-//!   of it names. An empty unit, or one that is gone, holds none.
-//! - Two documents of one kind, namespace and name are both refused, so each counts as one that cannot be read.
+//! - A preset whose document is refused keeps its last good version. A unit with a document of which not even the name can be read keeps that
+//!   of every preset that it held and that no other document of it names. An empty unit, or one that is gone, holds none.
+//! - Two documents of one kind, namespace and name are both refused.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,8 +20,8 @@ pub type Print = Result<[u8; 32], String>;
 #[derive(Debug)]
 pub struct Holdings<U> {
     units: BTreeMap<U, Unit>,
-    /// Twins that were reported, so that they are reported once.
-    twins: BTreeSet<PresetKey>,
+    /// Twins, with the units where that was reported, so that it is reported once.
+    twins: BTreeMap<PresetKey, BTreeSet<U>>,
     /// Whether a unit came, went or changed since it was settled.
     changed: bool,
 }
@@ -64,7 +64,7 @@ impl Remnant {
 
 impl<U> Default for Holdings<U> {
     fn default() -> Self {
-        Holdings { units: BTreeMap::new(), twins: BTreeSet::new(), changed: true }
+        Holdings { units: BTreeMap::new(), twins: BTreeMap::new(), changed: true }
     }
 }
 
@@ -73,7 +73,13 @@ impl<U: Ord + Clone> Holdings<U> {
     pub fn retain(&mut self, mut is_there: impl FnMut(&U) -> bool) {
         let before = self.units.len();
         self.units.retain(|unit, _| is_there(unit));
-        self.changed |= self.units.len() != before;
+        if self.units.len() != before {
+            self.changed = true;
+            // One that comes back is told anew.
+            for told in self.twins.values_mut() {
+                told.retain(|unit| self.units.contains_key(unit));
+            }
+        }
     }
 
     /// Whether a unit was read from this already.
@@ -100,7 +106,7 @@ impl<U: Ord + Clone> Holdings<U> {
         let twins = self.twins();
         let problems = self.new_twin_problems(&twins);
         self.decide(&twins);
-        self.twins = twins.into_keys().collect();
+        self.twins = twins.into_iter().map(|(key, places)| (key, places.into_iter().map(|(unit, _)| unit).collect())).collect();
         self.changed = false;
         problems
     }
@@ -133,7 +139,7 @@ impl<U: Ord + Clone> Holdings<U> {
     }
 
     fn is_refused(&self, document: &Remnant) -> bool {
-        document.preset.is_none() || document.key.as_ref().is_some_and(|key| self.twins.contains(key))
+        document.preset.is_none() || document.key.as_ref().is_some_and(|key| self.twins.contains_key(key))
     }
 
     /// Keys that more than one document has, with the places of these documents.
@@ -154,9 +160,10 @@ impl<U: Ord + Clone> Holdings<U> {
     }
 
     fn new_twin_problems(&self, twins: &BTreeMap<PresetKey, Vec<(U, Origin)>>) -> Vec<(U, Problem)> {
-        let new = twins.iter().filter(|(key, _)| !self.twins.contains(key));
-        let problems = new.flat_map(|(key, places)| {
-            places.iter().enumerate().filter_map(move |(index, (unit, place))| {
+        let problems = twins.iter().flat_map(|(key, places)| {
+            let told = self.twins.get(key);
+            let new = places.iter().enumerate().filter(move |(_, (unit, _))| !told.is_some_and(|told| told.contains(unit)));
+            new.filter_map(move |(index, (unit, place))| {
                 let (_, (_, other)) = places.iter().enumerate().find(|(other, _)| *other != index)?;
                 let text = format!("{key} is also at {}:{}: both are refused, rename or remove one", other.source, other.line);
                 let (source, path) = (place.source.clone(), "metadata.name".to_owned());
@@ -171,18 +178,22 @@ impl<U: Ord + Clone> Holdings<U> {
         let mut fresh: BTreeSet<PresetKey> = BTreeSet::new();
         for unit in self.units.values_mut() {
             let mut held: BTreeMap<PresetKey, Held> = BTreeMap::new();
-            let mut broken = false;
+            // What is bad and says its name stands for that one alone; what does not may be any of those that the unit held.
+            let (mut nameless, mut bad) = (false, BTreeSet::new());
             for document in &unit.documents {
                 match (&document.preset, &document.key) {
                     (Some(preset), Some(key)) if !twins.contains_key(key) => {
                         fresh.insert(key.clone());
                         held.insert(key.clone(), Held { preset: Arc::clone(preset), stale: false, object: unit.object.clone() });
                     }
-                    _ => broken = true,
+                    (_, Some(key)) => {
+                        bad.insert(key);
+                    }
+                    (_, None) => nameless = true,
                 }
             }
-            if broken {
-                for (key, last_good) in std::mem::take(&mut unit.held) {
+            for (key, last_good) in std::mem::take(&mut unit.held) {
+                if nameless || bad.contains(&key) {
                     held.entry(key).or_insert(Held { stale: true, ..last_good });
                 }
             }
@@ -230,6 +241,13 @@ mod tests {
         assert_eq!(now[0], ("a".to_owned(), good[0].1.clone(), true));
         assert!(now[1].0 == "b" && now[1].1 != good[1].1 && !now[1].2);
         assert_eq!(holdings.numbers(), (2, 1));
+        // A document that is bad and says its name is that preset's.
+        put(
+            &mut holdings,
+            "one",
+            &(preset("b", "2") + "---\napiVersion: podgraft.dev/v1beta1\nkind: PodPreset\nmetadata: {name: c}\nspec: 7\n"),
+        );
+        assert_eq!(held(&holdings).iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(), ["b"], "a was taken away");
         put(&mut holdings, "one", &preset("b", "2"));
         assert_eq!(held(&holdings).len(), 1);
         put(&mut holdings, "one", "{{{");
@@ -250,6 +268,13 @@ mod tests {
         assert_eq!(held(&holdings), [("a".to_owned(), good[0].1.clone(), true)]);
         assert_eq!(holdings.numbers(), (1, 2));
         assert!(holdings.settle().is_empty());
+        // A third one is told, where it is.
+        let places = |problems: &[(&'static str, Problem)]| problems.iter().map(|(unit, _)| *unit).collect::<Vec<_>>();
+        assert_eq!(places(&put(&mut holdings, "three", &preset("a", "3"))), ["three"]);
+        holdings.retain(|unit| *unit != "three");
+        assert!(holdings.settle().is_empty());
+        assert_eq!(places(&put(&mut holdings, "three", &preset("a", "3"))), ["three"], "it came back");
+        holdings.retain(|unit| *unit != "three");
         // The one that is left is good.
         holdings.retain(|unit| *unit == "two");
         holdings.settle();
