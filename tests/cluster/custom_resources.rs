@@ -1,20 +1,16 @@
 //! Presets as custom resources, on a control plane of its own: others may have installed the kinds, and here they are missing at first. Then
 //! the API server goes away and comes back.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
+use crate::away::away;
 use crate::harness::account::Account;
 use crate::harness::plane::Plane;
 use crate::harness::story::{Stories, Story};
-use crate::harness::{say, wait};
+use crate::harness::wait;
 use crate::stores::{apply, events, map, pod, preset, until_variables, variables};
 
 pub const STORIES: Stories = &[("custom_resources_are_noticed_and_an_outage_is_not", own_plane)];
-
-/// What the issue asks for.
-const AFTER_RETURN: Duration = Duration::from_secs(5);
 
 fn own_plane(shared: &Story) {
     let plane = Plane::start(&shared.plane.version, &crate::runs()).unwrap();
@@ -38,10 +34,14 @@ fn resource(story: &Story, name: &str) -> Value {
     story.kubectl().run(&["get", "podpreset", name, "-o", "json"]).json()
 }
 
-/// Status, reason and message of a condition, once its status is this one.
+/// Reason and message of a condition of a PodPreset, once its status is this one.
 fn condition(story: &Story, name: &str, kind: &str, status: &str) -> (String, String) {
-    wait::until(&format!("condition {kind}={status} of {name}"), || {
-        let object = resource(story, name);
+    condition_of(story, &format!("podpreset/{name}"), kind, status)
+}
+
+fn condition_of(story: &Story, what: &str, kind: &str, status: &str) -> (String, String) {
+    wait::until(&format!("condition {kind}={status} of {what}"), || {
+        let object = story.kubectl().run(&["get", what, "-o", "json"]).json();
         let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = conditions.into_iter().find(|condition| condition["type"] == kind && condition["status"] == status);
         let found = found
@@ -85,6 +85,7 @@ fn installed_later(story: &Story) {
     }
     refused(story);
     conflicting(story);
+    everywhere(story);
     // Written once: the status does not change of itself.
     let before = resource(story, "same")["metadata"]["resourceVersion"].clone();
     for number in 0..5 {
@@ -131,53 +132,57 @@ fn refused(story: &Story) {
 }
 
 fn conflicting(story: &Story) {
-    let mut other = pod();
-    other["metadata"] = json!({"name": "other"});
-    other["spec"]["containers"][0]["env"] = json!([{"name": "FROM", "value": "s3cret"}]);
-    // A dry run leaves nothing.
-    story.try_pod(&story.name, &other).object("a Pod");
-    story.create(&story.name, &other);
+    let clashing = |container: &str| {
+        let mut other = pod();
+        other["metadata"] = json!({"name": "other"});
+        other["spec"]["containers"][0]["name"] = json!(container);
+        other["spec"]["containers"][0]["env"] = json!([{"name": "FROM", "value": "s3cret"}]);
+        other
+    };
+    // A dry run leaves nothing: what is told is of the Pod that comes after it.
+    story.try_pod(&story.name, &clashing("tried")).object("a Pod");
+    story.create(&story.name, &clashing("app"));
     let (reason, message) = condition(story, "same", "Conflicting", "True");
     assert_eq!(reason, "PodConflict");
     assert_eq!(message, "podpreset-same conflicts with the Pod at /spec/containers/app/env/FROM: no presets applied (Abort)");
+    let told = wait::until("the Event on the preset", || match events(story, &story.name, "PresetConflict", "same") {
+        told if told.is_empty() => Err("none"),
+        told => Ok(told),
+    });
+    assert!(told.iter().all(|event| event["involvedObject"]["kind"] == "PodPreset" && event["message"] == message.as_str()), "{told:?}");
     let changed = preset("same", "FROM", "resource").replace("selector: {}", "selector: {}, priority: 1");
     story.kubectl().run_with(&["apply", "-f", "-"], &changed).fine();
     condition(story, "same", "Conflicting", "False");
 }
 
-/// The API server is killed and comes back: answers never stop, and what changed meanwhile is in force.
-fn away(story: &Story) {
-    let account = Account { name: "outage".to_owned(), ..Account::make(story.plane, "outage") };
-    let serving = crate::harness::podgraft::Serving::start_within(story.plane, &account, "", &[]).unwrap();
-    let ask = || {
-        let (status, _, answer) = serving.ask(story.plane, &story.name, &pod());
-        assert_eq!(status, 200, "{answer}");
-        answer["response"]["auditAnnotations"]["presets"].as_str().unwrap_or_default().to_owned()
+/// A preset of no namespace: in force in all of them, with a status, and with its Events where those of such objects are.
+fn everywhere(story: &Story) {
+    let good = preset("all", "ALL", "1").replace("kind: PodPreset", "kind: ClusterPodPreset");
+    let good = good.replace("selector: {}", "selector: {}, conflictPolicy: KeepPod");
+    story.kubectl().run_with(&["apply", "-f", "-"], &good).fine();
+    until_variables(story, &story.name, &["ALL=1", "FROM=resource"]);
+    let (reason, message) = condition_of(story, "clusterpodpreset/all", "Ready", "True");
+    let version = story.kubectl().run(&["get", "clusterpodpreset", "all", "-o", "jsonpath={.status.version}"]).fine().out;
+    assert_eq!((reason.as_str(), message), ("InForce", format!("version {version} is in force")));
+    let made = story.try_pod(&story.name, &pod()).object("a Pod");
+    assert_eq!(made["metadata"]["annotations"]["podpreset.admission.kubernetes.io/clusterpodpreset-all"], version.as_str());
+    let mut other = pod();
+    other["metadata"] = json!({"name": "elsewhere"});
+    other["spec"]["containers"][0]["env"] = json!([{"name": "ALL", "value": "s3cret"}]);
+    story.create(&story.name, &other);
+    let line = "clusterpodpreset-all conflicts with the Pod at /spec/containers/app/env/ALL: kept (KeepPod)";
+    assert_eq!(condition_of(story, "clusterpodpreset/all", "Conflicting", "True"), ("PodConflict".to_owned(), line.to_owned()));
+    let event = |reason: &str| {
+        wait::until(&format!("{reason} on the preset"), || events(story, "default", reason, "all").into_iter().next().ok_or("none"))
     };
-    let before = ask();
-    assert!(before.starts_with("podpreset-same="), "{before}");
-    let mut value = 0;
-    let mut best = Duration::MAX;
-    // A busy machine may be late once.
-    for _ in 0..3 {
-        story.plane.kill_apiserver();
-        wait::until("Podgraft to notice", || if serving.held.printed().contains("cannot be watched") { Ok(()) } else { Err("it has not") });
-        for _ in 0..100 {
-            assert!(ask().starts_with("podpreset-same="));
-        }
-        serving.ready().expect("it stays ready");
-        story.plane.start_apiserver().unwrap();
-        let back = Instant::now();
-        value += 1;
-        let seen = ask();
-        let changed = preset("same", "FROM", &format!("after-{value}"));
-        story.kubectl().run_with(&["apply", "-f", "-"], &changed).fine();
-        wait::until("the change to be in force", || if ask() == seen { Err("it is not") } else { Ok(()) });
-        best = best.min(back.elapsed());
-        if best < AFTER_RETURN {
-            break;
-        }
-    }
-    say(&format!("a preset changed when the API server was back was in force after {:.1} s", best.as_secs_f64()));
-    assert!(best < AFTER_RETURN, "{best:?}");
+    let told = event("PresetConflict");
+    assert_eq!(told["message"], format!("in namespace {}: {line}", story.name));
+    assert_eq!(told["involvedObject"]["kind"], "ClusterPodPreset");
+    let bad = good.replace("value: '1'", "value: 5432");
+    story.kubectl().run_with(&["apply", "-f", "-"], &bad).fine();
+    assert_eq!(condition_of(story, "clusterpodpreset/all", "Ready", "False").0, "Refused");
+    assert!(event("PresetRefused")["message"].as_str().unwrap().starts_with("spec.env[0].value: must be a string"));
+    assert_eq!(variables(story, &story.name), ["ALL=1", "FROM=resource"], "the last good version");
+    story.kubectl().run(&["delete", "clusterpodpreset", "all"]).fine();
+    until_variables(story, &story.name, &["FROM=resource"]);
 }

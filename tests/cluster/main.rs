@@ -11,6 +11,7 @@ mod harness;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod away;
 mod certificates;
 mod compare;
 mod corpus;
