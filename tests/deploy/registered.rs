@@ -22,6 +22,68 @@ pub const VARIANTS: &[&[&str]] = &[
     &["webhook.reach=OptInPod", "webhook.excludeNamespaces={cni}", "hostNetwork=true", "service.port=8443"],
     &["networkPolicy.enabled=true", "serviceMonitor.enabled=true", "prometheusRule.enabled=true", "criticalPodsQuota=true"],
     &["webhook.namespaceExpressions[0].key=kubernetes.io/metadata.name", "webhook.namespaceExpressions[0].operator=Exists"],
+    &[
+        "guarantee.presets[0].record=clusterpodpreset-audit",
+        "guarantee.presets[1].record=podpreset-web.logs",
+        "guarantee.presets[1].objectSelector.matchLabels.app=web",
+        "guarantee.presets[1].namespaceExpressions[0].key=team",
+        "guarantee.presets[1].namespaceExpressions[0].operator=Exists",
+        "guarantee.presets[1].validations[0].expression=size(object.spec.containers) > 1",
+        "guarantee.presets[1].validations[0].message=there is no sidecar",
+        "guarantee.actions={Warn,Audit}",
+    ],
+    EVERY_LIST,
+    LESS,
+];
+
+/// A value in everything that is empty by default.
+const EVERY_LIST: &[&str] = &[
+    r"presets.a\.yaml=# nothing yet",
+    "imagePullSecrets[0].name=registry",
+    "extraArgs={--max-body=4MiB}",
+    "extraEnv[0].name=RUST_BACKTRACE",
+    "extraEnv[0].value=full",
+    "extraVolumes[0].name=more",
+    "extraVolumes[0].configMap.name=more",
+    "extraVolumeMounts[0].name=more",
+    "extraVolumeMounts[0].mountPath=/presets",
+    "extraVolumeMounts[0].readOnly=true",
+    "tolerations[0].key=dedicated",
+    "tolerations[0].operator=Exists",
+    "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey=kubernetes.io/hostname",
+    "topologySpreadConstraints[0].maxSkew=1",
+    "topologySpreadConstraints[0].topologyKey=kubernetes.io/hostname",
+    "topologySpreadConstraints[0].whenUnsatisfiable=DoNotSchedule",
+    "podAnnotations.note=a",
+    "podLabels.team=b",
+    "commonLabels.owner=c",
+    "serviceAccount.annotations.note=d",
+    "service.annotations.note=e",
+    "webhook.annotations.note=f",
+    "validation.excludeNamespaces={other}",
+    "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    "certificates.mode=files",
+    "certificates.volume.emptyDir.medium=Memory",
+    "networkPolicy.enabled=true",
+    "networkPolicy.webhookFrom[0].ipBlock.cidr=10.0.0.0/8",
+    "networkPolicy.apiServerTo[0].ipBlock.cidr=10.0.0.1/32",
+    "serviceMonitor.enabled=true",
+    "serviceMonitor.labels.release=prometheus",
+    "prometheusRule.enabled=true",
+    "prometheusRule.labels.release=prometheus",
+    "prometheusRule.certificateLeft=600h",
+    "podDisruptionBudget.maxUnavailable=50%",
+];
+
+/// Without all that can be left out.
+pub const LESS: &[&str] = &[
+    "serviceAccount.create=false",
+    "serviceAccount.name=default",
+    "rbac.create=false",
+    "rbac.aggregate=false",
+    "crds.install=false",
+    "podDisruptionBudget.enabled=false",
+    "priorityClassName=",
 ];
 
 const KINDS: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
