@@ -68,8 +68,8 @@ impl Release<'_> {
             arguments.retain(|argument| *argument != "--create-namespace");
         }
         for value in all {
-            // Documents are taken as they are.
-            arguments.extend([if value.starts_with("presets.") { "--set-literal" } else { "--set" }, value]);
+            // Whole documents are JSON.
+            arguments.extend([if value.starts_with("presets=") { "--set-json" } else { "--set" }, value]);
         }
         self.helm(&arguments);
     }

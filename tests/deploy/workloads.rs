@@ -20,8 +20,7 @@ pub const STORIES: Stories = &[
     ("a_rollout_ends_where_ports_are_the_nodes", host_ports),
 ];
 
-/// For the chart's own value.
-const PRESETS: &str = r"presets.web\.yaml=
+const PRESETS: &str = "
 apiVersion: podgraft.dev/v1beta1
 kind: ClusterPodPreset
 metadata: {name: web}
@@ -30,6 +29,11 @@ spec:
   env: [{name: GRAFTED, value: '1'}]
   template: {spec: {initContainers: [{name: shipper, image: 'registry.example/shipper:1', restartPolicy: Always}]}}
 ";
+
+/// The chart's own value for them.
+fn presets() -> String {
+    format!("presets={}", json!({"web.yaml": PRESETS}))
+}
 
 const RECORD: &str = "podpreset.admission.kubernetes.io/clusterpodpreset-web";
 
@@ -71,7 +75,7 @@ fn kinds(story: &Story) {
     story.faults_are_meant();
     let release = Release { story, name: "kinds" };
     let cni = format!("{}-cni", story.name);
-    release.with("install", &["replicas=0", PRESETS, &format!("webhook.excludeNamespaces={{{cni}}}")]);
+    release.with("install", &["replicas=0", &presets(), &format!("webhook.excludeNamespaces={{{cni}}}")]);
     let _podgraft = in_force(&release);
     let failed = || story.failed(|name| name == "pods.kinds.podgraft.dev");
     let before = failed();
@@ -136,7 +140,7 @@ fn by_cert_manager(story: &Story) {
     for (mode, name) in [("secret", "by-secret"), ("files", "by-files")] {
         let release = Release { story, name };
         let mode = format!("certificates.mode={mode}");
-        release.with("install", &["replicas=0", &mode, "certificates.certManager.enabled=true", PRESETS]);
+        release.with("install", &["replicas=0", &mode, "certificates.certManager.enabled=true", &presets()]);
         let secret = wait::until("the Secret", || {
             let answer = story.api.get(&format!("/api/v1/namespaces/{name}/secrets/{name}-tls"))?;
             if answer.body["data"]["tls.crt"].is_string() { Ok(answer.body) } else { Err(answer.message()) }
@@ -152,7 +156,7 @@ fn by_cert_manager(story: &Story) {
         let before = failed();
         assert!(version(&story.create(&story.name, &web())).is_some());
         // An upgrade leaves the bundle to its keeper.
-        release.with("upgrade", &["replicas=0", &mode, "certificates.certManager.enabled=true", PRESETS, "webhook.timeoutSeconds=7"]);
+        release.with("upgrade", &["replicas=0", &mode, "certificates.certManager.enabled=true", &presets(), "webhook.timeoutSeconds=7"]);
         assert_eq!(release.bundle().as_ref(), Some(&bundle));
         assert!(version(&story.create(&story.name, &web())).is_some());
         assert_eq!(failed(), before, "calls failed");
@@ -170,7 +174,7 @@ fn guaranteed(story: &Story) {
     story.namespace(&cni);
     let values = [
         "replicas=0",
-        PRESETS,
+        &presets(),
         &format!("webhook.excludeNamespaces={{{cni}}}"),
         "guarantee.presets[0].record=clusterpodpreset-web",
         "guarantee.presets[0].objectSelector.matchLabels.app=web",
