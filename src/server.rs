@@ -51,7 +51,7 @@ use certificates::Certificates;
 pub use config::UsageError;
 use config::{Config, Limits, Surroundings};
 use events::Events;
-use listen::Port;
+use listen::{Full, Port};
 use metrics::Metrics;
 use poll::Poll;
 use ready::Ready;
@@ -64,6 +64,9 @@ use validate::{Authors, Validator};
 
 /// Connections to the admin port; a budget of its own, so that no load on the webhook keeps kubelet's probes out.
 const ADMIN_CONNECTIONS: usize = 64;
+
+/// How long such a connection may say nothing, or take for a header: kubelet connects anew for every probe, and whoever is not heard of goes.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs until a signal ends it. Gives the exit status.
 ///
@@ -189,18 +192,19 @@ impl Server {
         };
         let reviewer = Reviewer::new(answer(grafter), Arc::clone(&metrics));
         let (shutdown, departure) = Shutdown::new();
-        let port = |name, tls, limits, router, departure: Departure| {
-            Arc::new(Port { name, tls, limits, metrics: Arc::clone(&metrics), router, departure })
+        let port = |name, tls, limits, full, router, departure: Departure| {
+            Arc::new(Port { name, tls, limits, full, metrics: Arc::clone(&metrics), router, departure })
         };
         let (namespace, metrics_of, store_of) = (config.namespace.clone(), Arc::clone(&metrics), Arc::clone(&store));
         let validator = Validator { namespace, authors, store: store_of, metrics: metrics_of };
         let router = http::router(http::Webhook::new(reviewer, validator, Arc::clone(&metrics), config.limits));
         let tls = Some(TlsAcceptor::from(Arc::new(tls)));
-        let serving = tokio::spawn(listen::serve(listener, port("webhook", tls, config.limits, router, departure)));
+        let serving = tokio::spawn(listen::serve(listener, port("webhook", tls, config.limits, Full::Wait, router, departure)));
         let (admin_shutdown, admin_departure) = Shutdown::new();
         let router = admin::router(admin::Admin { ready: ready.clone(), metrics: Arc::clone(&metrics) });
-        let limits = Limits { connections: ADMIN_CONNECTIONS, ..config.limits };
-        let admin_serving = tokio::spawn(listen::serve(admin_listener, port("admin", None, limits, router, admin_departure)));
+        let limits = Limits { connections: ADMIN_CONNECTIONS, header: ADMIN_PATIENCE, idle: ADMIN_PATIENCE, ..config.limits };
+        let admin_port = port("admin", None, limits, Full::CloseOldest, router, admin_departure);
+        let admin_serving = tokio::spawn(listen::serve(admin_listener, admin_port));
         drop(starting);
         Ok(Server {
             webhook,

@@ -119,6 +119,10 @@ pub struct LimitArgs {
     #[arg(long, env = "PODGRAFT_MAX_REVIEWS", value_name = "N", default_value_t = 256)]
     pub max_reviews: usize,
 
+    /// Memory for reviews of more than 64KiB at once, body and work, estimated; past it 503
+    #[arg(long, env = "PODGRAFT_REVIEW_MEMORY", value_name = "SIZE", default_value = "128MiB", value_parser = units::size)]
+    pub review_memory: usize,
+
     /// Connections to the webhook; past it new ones wait
     #[arg(long, env = "PODGRAFT_MAX_CONNECTIONS", value_name = "N", default_value_t = 4096)]
     pub max_connections: usize,

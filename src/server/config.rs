@@ -65,6 +65,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Reviews at once; past it they are shed.
     pub reviews: usize,
+    /// Bytes of memory for large reviews at once; past it they are shed.
+    pub memory: usize,
     /// For one review once its body is there.
     pub review: Duration,
 }
@@ -189,6 +191,9 @@ fn settle_limits(args: &LimitArgs) -> Result<Limits, UsageError> {
         }
         longest(flag, value)?;
     }
+    if args.review_memory < args.max_body {
+        return Err(UsageError("--review-memory must be at least --max-body, else the largest reviews would never be answered".to_owned()));
+    }
     longest("--drain-timeout", args.drain_timeout)?;
     longest("--shutdown-delay", args.shutdown_delay.unwrap_or_default())?;
     Ok(Limits {
@@ -199,6 +204,7 @@ fn settle_limits(args: &LimitArgs) -> Result<Limits, UsageError> {
         idle: args.idle_timeout,
         body_bytes: args.max_body,
         reviews: args.max_reviews,
+        memory: args.review_memory,
         review: args.review_timeout,
     })
 }
@@ -254,8 +260,8 @@ mod tests {
         assert_eq!(config.shutdown_delay, Duration::ZERO);
         assert_eq!(config.drain, Duration::from_secs(10));
         assert!(config.banner && !config.http2 && !config.cluster);
-        let Limits { connections, handshake, header, body, idle, body_bytes, reviews, review } = config.limits;
-        assert_eq!((connections, body_bytes, reviews), (4096, 7 << 20, 256));
+        let Limits { connections, handshake, header, body, idle, body_bytes, reviews, memory, review } = config.limits;
+        assert_eq!((connections, body_bytes, reviews, memory), (4096, 7 << 20, 256, 128 << 20));
         assert_eq!([handshake, header, body, idle, review].map(|time| time.as_secs()), [10, 10, 10, 120, 5]);
     }
 

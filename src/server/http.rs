@@ -11,7 +11,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::routing::post;
 
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Held, Room};
 use super::config::Limits;
 use super::metrics::{Ending, Metrics, Raised, Verdict};
 use super::reply;
@@ -22,7 +22,7 @@ use crate::admit::Refusal;
 
 /// Bodies up to this size are answered on the thread that read them. Larger ones take milliseconds, and go to threads of their own, so that
 /// small reviews need not wait behind them; these threads also give back their memory when they have nothing to do.
-const INLINE: usize = 64 << 10;
+const INLINE: usize = body::SMALL;
 
 /// What the routes need.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub struct Webhook {
     validator: Arc<Validator>,
     metrics: Arc<Metrics>,
     limits: Limits,
+    room: Room,
     in_flight: Arc<AtomicUsize>,
 }
 
@@ -38,7 +39,8 @@ impl Webhook {
     /// Answers reviews within these limits.
     #[must_use]
     pub fn new(reviewer: Reviewer, validator: Validator, metrics: Arc<Metrics>, limits: Limits) -> Webhook {
-        Webhook { reviewer: Arc::new(reviewer), validator: Arc::new(validator), metrics, limits, in_flight: Arc::default() }
+        let room = Room::new(limits.memory);
+        Webhook { reviewer: Arc::new(reviewer), validator: Arc::new(validator), metrics, limits, room, in_flight: Arc::default() }
     }
 }
 
@@ -117,7 +119,7 @@ struct Received {
 /// Why there is none.
 struct Unreceived {
     response: Response<Body>,
-    /// Too many at once.
+    /// Too many at once, or too large ones.
     shed: bool,
 }
 
@@ -128,15 +130,24 @@ async fn receive(webhook: &Webhook, request: Request) -> Result<Received, Unrece
     if let Some(response) = unacceptable(&request, body_bytes) {
         return Err(failed(response));
     }
-    let Some(slot) = Slot::take(webhook) else {
-        return Err(Unreceived { response: reply::unavailable("too many reviews at once, try again", "podgraft"), shed: true });
+    let shed = |text| Unreceived { response: reply::unavailable(text, "podgraft"), shed: true };
+    let Some(mut slot) = Slot::take(webhook) else {
+        return Err(shed("too many reviews at once, try again"));
     };
     let limit = timeout_of(request.uri()).map_or(review, |timeout| timeout.min(review));
     let length = content_length(request.headers());
-    let read = body::read(request.into_body(), length, body_bytes);
+    let read = body::read(request.into_body(), length, body_bytes, &webhook.room);
     match tokio::time::timeout(time, read).await {
-        Ok(Ok(body)) => Ok(Received { body, at: Instant::now(), limit, slot }),
+        Ok(Ok((body, held))) => {
+            slot.held = held;
+            Ok(Received { body, at: Instant::now(), limit, slot })
+        }
         Ok(Err(BodyError::TooLarge)) => Err(failed(too_large(body_bytes))),
+        Ok(Err(BodyError::TooWide)) => {
+            let text = "the body has more values than there is memory for";
+            Err(failed(reply::error_and_close(StatusCode::PAYLOAD_TOO_LARGE, text, "the body")))
+        }
+        Ok(Err(BodyError::Crowded)) => Err(shed("too many large reviews at once, try again")),
         Ok(Err(BodyError::Broken)) => {
             Err(failed(reply::error_and_close(StatusCode::BAD_REQUEST, "the body ends before its end", "the body")))
         }
@@ -193,6 +204,7 @@ async fn wrong_method(uri: Uri) -> Response<Body> {
 struct Slot {
     in_flight: Arc<AtomicUsize>,
     _shown: Raised,
+    held: Held,
 }
 
 impl Slot {
@@ -202,7 +214,7 @@ impl Slot {
             in_flight.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(Slot { in_flight, _shown: Raised::new(&webhook.metrics.in_flight) })
+        Some(Slot { in_flight, _shown: Raised::new(&webhook.metrics.in_flight), held: Held::default() })
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 
+use super::body;
 use super::events::{Events, Note, Reason};
 use super::metrics::{Ending, Metrics};
 use super::reply;
@@ -69,7 +70,10 @@ impl Answer for Grafter {
         let world = World { exempt_namespaces: &self.exempt, namespace_labels: &labels };
         let mut scratch = SCRATCH.take();
         let answered = admit::answer(body, &snapshot.presets, &world, &mut scratch, out);
-        SCRATCH.set(scratch);
+        // What a large one took goes back at once: every thread would keep the most that it ever had.
+        if body.len() <= body::SMALL {
+            SCRATCH.set(scratch);
+        }
         if let Ok(admission) = &answered {
             for preset in &admission.applied {
                 snapshot.count_applied(preset);

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use podgraft::tree::NodeId;
-use podgraft::yaml;
 use serde_json::Value;
 
 use crate::harness::Trouble;
 use crate::harness::built::Build;
+pub use crate::harness::installed::documents as read;
 use crate::harness::parts;
 
 /// The chart.
@@ -66,22 +65,6 @@ pub fn template(values: &[&str]) -> Said {
 /// The objects of the chart with these values.
 pub fn objects(values: &[&str]) -> Vec<Value> {
     read(&template(values).fine().out)
-}
-
-/// The documents of a YAML text.
-pub fn read(text: &str) -> Vec<Value> {
-    let limits = yaml::Limits { nodes: 1_000_000, text: 10_000_000 };
-    let mut found = Vec::new();
-    for part in yaml::split(text) {
-        let parsed = yaml::parse(&part, limits);
-        assert!(parsed.faults.is_empty(), "{:?} in {part:?}", parsed.faults);
-        for document in parsed.documents.into_iter().filter(|document| !document.is_empty()) {
-            let mut json = String::new();
-            document.tree.write(NodeId::ROOT, &mut json);
-            found.push(serde_json::from_str(&json).unwrap());
-        }
-    }
-    found
 }
 
 /// The only object of a kind and name.

@@ -1,12 +1,20 @@
 //! The image: a static binary on an empty file system, built and started without a container engine.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::Tests;
-use crate::harness::say;
+use crate::harness::{say, wait};
 
 pub const TESTS: Tests = &[("it_builds_from_scratch_and_starts", starts)];
+
+const PRESET: &str = "
+apiVersion: podgraft.dev/v1beta1
+kind: ClusterPodPreset
+metadata: {name: web}
+spec: {selector: {}, env: [{name: GRAFTED, value: '1'}]}
+";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -65,12 +73,43 @@ fn starts() {
     let container = fine(&["from", "podgraft"]);
     let said = fine(&["run", "--isolation", "chroot", &container, "--", "/usr/bin/podgraft", "--version"]);
     assert_eq!(said, concat!("podgraft ", env!("CARGO_PKG_VERSION")));
+    serves(&context, &container);
     let mounted = PathBuf::from(fine(&["mount", &container]));
     let files: Vec<PathBuf> = found(&mounted);
     assert_eq!(files, [mounted.join("usr/bin/podgraft")], "something else is in the image");
     fine(&["rm", &container]);
     fine(&["rmi", "podgraft"]);
     let _ = std::fs::remove_dir_all(&context);
+}
+
+/// `serve` in the image, as the user that it names, with presets from a volume: until it is ready.
+fn serves(context: &Path, container: &str) {
+    let presets = context.join("presets");
+    std::fs::create_dir_all(&presets).unwrap();
+    std::fs::write(presets.join("a.yaml"), PRESET).unwrap();
+    let volume = format!("{}:/presets:ro", presets.display());
+    let mut buildah = Command::new("buildah");
+    buildah.args(["--storage-driver", "vfs", "--root"]).arg(context.join("storage")).arg("--runroot").arg(context.join("run"));
+    buildah.args(["run", "--isolation", "chroot", "--volume", &volume, container, "--", "/usr/bin/podgraft", "serve"]);
+    buildah.args(["--presets=/presets", "--kube=off", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--log-format=json"]);
+    let log = context.join("log");
+    let file = std::fs::File::create(&log).unwrap();
+    let mut running = buildah.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+    let ready = wait::until_within(wait::PATIENCE, "it to be ready", || {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let line = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let admin = line.filter_map(|line| line["admin"].as_str().map(str::to_owned)).next().ok_or_else(|| said.clone())?;
+        let answer = ureq::get(format!("http://{admin}/metrics")).call().and_then(|mut answer| answer.body_mut().read_to_string());
+        let metrics = answer.map_err(|error| error.to_string())?;
+        ureq::get(format!("http://{admin}/readyz")).call().map_err(|error| error.to_string())?;
+        if metrics.contains("podgraft_presets{store=\"directory\",state=\"active\"} 1") { Ok(()) } else { Err(metrics) }
+    });
+    // The whole group: buildah, and what it runs.
+    let group = format!("-{}", running.id());
+    let ended = Command::new("kill").args(["-TERM", "--", &group]).status();
+    let _ = running.wait();
+    assert!(ended.is_ok_and(|status| status.success()));
+    ready.unwrap_or_else(|trouble| panic!("{trouble}"));
 }
 
 /// The files with something in them below a folder; running in it leaves empty places to mount to.

@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "every test program takes what it needs")]
 mod harness;
 
+mod alerts;
 mod asked;
 mod helm;
 mod image;
@@ -15,6 +16,7 @@ mod release;
 mod rendered;
 mod rights;
 mod values;
+mod workloads;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,14 +30,20 @@ type Tests = &'static [(&'static str, fn())];
 
 const TESTS: &[(&str, Tests)] = &[
     ("values", values::TESTS),
+    ("alerts", alerts::TESTS),
     ("registered", registered::TESTS),
     ("rights", rights::TESTS),
     ("rendered", rendered::TESTS),
     ("image", image::TESTS),
 ];
 
-const STORIES: &[(&str, Stories)] =
-    &[("manifests", manifests::STORIES), ("rights", rights::STORIES), ("asked", asked::STORIES), ("release", release::STORIES)];
+const STORIES: &[(&str, Stories)] = &[
+    ("manifests", manifests::STORIES),
+    ("rights", rights::STORIES),
+    ("asked", asked::STORIES),
+    ("release", release::STORIES),
+    ("workloads", workloads::STORIES),
+];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

@@ -1,6 +1,11 @@
 //! A release's life with the real Helm: installed, upgraded, rolled back, uninstalled; with Podgraft where its Service is.
 
 use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -22,30 +27,37 @@ spec: {selector: {}, env: [{name: GRAFTED, value: '1'}]}
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
+/// All of them: each refuses ClusterPodPresets in the namespaces of the others, unless it is told of them.
+const NAMES: [&str; 8] = ["installed", "left", "right", "kinds", "by-secret", "by-files", "sure", "ports"];
+
 /// A release of the chart in a namespace of its own.
-struct Release<'s> {
-    story: &'s Story<'s>,
-    name: &'s str,
+pub struct Release<'s> {
+    pub story: &'s Story<'s>,
+    pub name: &'s str,
 }
 
 impl Release<'_> {
-    fn helm(&self, arguments: &[&str]) {
+    pub fn helm(&self, arguments: &[&str]) {
         let mut all = arguments.to_vec();
         all.extend(["--namespace", self.name]);
         helm::run(&all, Some(&self.story.plane.kubeconfig(User::Admin))).fine();
     }
 
     /// Installs or upgrades with these values beside those that the simulated nodes ask for, and waits until the Deployment is there.
-    fn with(&self, verb: &str, values: &[&str]) {
+    pub fn with(&self, verb: &str, values: &[&str]) {
         let named = format!("fullnameOverride={}", self.name);
         let reached = format!("webhook.namespaceExpressions[0].values[0]={}", self.story.name);
+        let others: Vec<&str> = NAMES.into_iter().filter(|name| *name != self.name).collect();
+        assert_eq!(others.len() + 1, NAMES.len(), "{} is not in the list", self.name);
+        let others = format!("validation.excludeNamespaces={{{}}}", others.join(","));
         let mut arguments = vec![verb, self.name, CHART, "--create-namespace", "--wait", "--timeout=120s"];
         let mut all = vec![
             "tolerations[0].key=podgraft.dev/simulated",
             "tolerations[0].operator=Exists",
-            "nodeSelector=null",
+            "nodeSelector.kubernetes\\.io/os=null",
             "crds.install=false",
             &named,
+            &others,
             // Other stories go on meanwhile.
             "webhook.namespaceExpressions[0].key=story",
             "webhook.namespaceExpressions[0].operator=In",
@@ -56,21 +68,22 @@ impl Release<'_> {
             arguments.retain(|argument| *argument != "--create-namespace");
         }
         for value in all {
-            arguments.extend(["--set", value]);
+            // Whole documents are JSON.
+            arguments.extend([if value.starts_with("presets=") { "--set-json" } else { "--set" }, value]);
         }
         self.helm(&arguments);
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub fn get(&self, path: &str) -> Value {
         self.story.api.get(path).unwrap().object(path)
     }
 
-    fn deployment(&self) -> Value {
+    pub fn deployment(&self) -> Value {
         self.get(&format!("/apis/apps/v1/namespaces/{0}/deployments/{0}", self.name))
     }
 
     /// Gives it its presets, as an administrator does.
-    fn presets(&self) {
+    pub fn presets(&self) {
         let presets = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -81,7 +94,7 @@ impl Release<'_> {
     }
 
     /// The bundle of both registrations; `None` where they do not have it, or not the same.
-    fn bundle(&self) -> Option<String> {
+    pub fn bundle(&self) -> Option<String> {
         let of = |kind: &str| {
             let object = self.get(&format!("/apis/admissionregistration.k8s.io/v1/{kind}/{}", self.name));
             let hooks = object["webhooks"].as_array().into_iter().flatten();
@@ -92,8 +105,15 @@ impl Release<'_> {
         all.iter().all(|bundle| bundle.as_ref() == Some(&first)).then_some(first)
     }
 
+    /// Where the files are that its Pods would have mounted.
+    pub fn certs(&self) -> PathBuf {
+        let folder = self.story.plane.folder.join("data").join(format!("{}-certs", self.name));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
     /// Starts Podgraft where the Service is, with the arguments that the Deployment gives it, as the account that it runs as.
-    fn serve(&self) -> Held {
+    pub fn serve(&self) -> Held {
         let service = self.get(&format!("/api/v1/namespaces/{0}/services/{0}", self.name));
         let address = format!("{}:{}", service["spec"]["clusterIP"].as_str().unwrap(), service["spec"]["ports"][0]["port"]);
         let pod = &self.deployment()["spec"]["template"]["spec"];
@@ -113,7 +133,8 @@ impl Release<'_> {
                 _ => None,
             };
             placed += usize::from(here.is_some());
-            command.push(here.unwrap_or_else(|| argument.to_owned()).into());
+            let mounted = || argument.replace("/etc/podgraft/certs", &self.certs().display().to_string());
+            command.push(here.unwrap_or_else(mounted).into());
         }
         assert_eq!(placed, 2);
         let environment = [("KUBERNETES_SERVICE_HOST", "127.0.0.1".into()), ("KUBECONFIG", kubeconfig.into())];
@@ -121,7 +142,7 @@ impl Release<'_> {
     }
 }
 
-fn pod() -> Value {
+pub fn pod() -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "pod-"}, "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]}})
 }
 
@@ -144,6 +165,8 @@ fn life(story: &Story) {
     podgraft.until("a Pod to be grafted", grafted).unwrap();
     let bundle = release.bundle();
     assert!(bundle.is_some());
+    let ours = |name: &str| name == format!("pods.{}.podgraft.dev", release.name);
+    let failed = story.failed(ours);
 
     // Upgraded: what the chart says changes, the bundle stays, and no Pod goes without.
     release.with("upgrade", &["replicas=3", "webhook.failurePolicy=Fail", "webhook.timeoutSeconds=7"]);
@@ -161,6 +184,8 @@ fn life(story: &Story) {
     // The worst case: it refuses Pods while nobody answers. Its own Pods are made all the same, and uninstalling is the way out.
     release.with("upgrade", &["webhook.failurePolicy=Fail"]);
     assert_eq!(release.bundle(), bundle);
+    grafted().unwrap();
+    assert_eq!(story.failed(ours), failed, "calls failed while Podgraft answered");
     drop(podgraft);
     wait::until("Pods to be refused", || if story.try_pod(&story.name, &pod()).taken() { Err("they are made") } else { Ok(()) });
     story.kubectl().run(&["--namespace", release.name, "delete", "pods", "--all", "--wait=false"]).fine();
@@ -168,16 +193,46 @@ fn life(story: &Story) {
         Some(2) => Ok(()),
         other => Err(other),
     });
-    release.helm(&["uninstall", release.name, "--wait", "--timeout=120s"]);
-    wait::until("Pods to be made", || {
-        let answer = story.try_pod(&story.name, &pod());
-        if answer.taken() { Ok(()) } else { Err(answer.message()) }
+    // The way out first, and a second later the rest, under Fail: no Pod is refused in between.
+    let mut podgraft = release.serve();
+    podgraft.until("a Pod to be grafted again", grafted).unwrap();
+    let refused = while_pods_are_made(story, || {
+        let registrations = "mutatingwebhookconfiguration,validatingwebhookconfiguration";
+        story.kubectl().run(&["delete", registrations, release.name]).fine();
+        thread::sleep(Duration::from_secs(1));
+        release.helm(&["uninstall", release.name, "--wait", "--timeout=120s"]);
+        drop(podgraft);
     });
+    assert_eq!(refused, Vec::<String>::new());
     let kinds = "deployments,services,secrets,configmaps,serviceaccounts,roles,rolebindings,poddisruptionbudgets,clusterroles,clusterrolebindings,\
                  mutatingwebhookconfigurations,validatingwebhookconfigurations";
     let label = format!("app.kubernetes.io/instance={}", release.name);
     let left = story.kubectl().run(&["get", kinds, "--all-namespaces", "--selector", &label, "-o", "name"]).fine();
     assert_eq!(left.out, "", "it leaves something behind");
+}
+
+/// Makes Pods as dry runs, one after the other, while something is done; gives what was said of those that were refused.
+fn while_pods_are_made(story: &Story, work: impl FnOnce()) -> Vec<String> {
+    let over = AtomicBool::new(false);
+    let (api, path) = (story.api.clone(), format!("/api/v1/namespaces/{}/pods?dryRun=All", story.name));
+    thread::scope(|scope| {
+        let maker = scope.spawn(|| {
+            let mut refused = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let answer = api.post(&path, &pod());
+                if !answer.taken() {
+                    refused.push(answer.message());
+                }
+            }
+            refused
+        });
+        // The maker ends also where the work does not succeed.
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        over.store(true, Ordering::Relaxed);
+        let refused = maker.join().unwrap();
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        refused
+    })
 }
 
 /// Both are asked about the same Pods: the second finds the work done. Asked alone, each gives the other's patch.
@@ -187,8 +242,7 @@ fn two(story: &Story) {
     let mut serving = Vec::new();
     for (release, other) in [(&releases[0], "right"), (&releases[1], "left")] {
         let only = format!("webhook.namespaceExpressions[1].values[0]={other}");
-        let judged = format!("validation.excludeNamespaces[0]={other}");
-        let alone = ["webhook.namespaceExpressions[1].key=only", "webhook.namespaceExpressions[1].operator=NotIn", &only, &judged];
+        let alone = ["webhook.namespaceExpressions[1].key=only", "webhook.namespaceExpressions[1].operator=NotIn", &only];
         release.with("install", &alone);
         serving.push(release.serve());
         release.presets();
@@ -210,11 +264,15 @@ fn two(story: &Story) {
         })
     };
     let patches = [alone(&releases[0]), alone(&releases[1])];
+    // Before they had their bundles, calls could fail.
+    let failed = || story.failed(|name| ["pods.left.podgraft.dev", "pods.right.podgraft.dev"].contains(&name));
+    let before = failed();
     assert!(!patches[0].is_empty());
     assert_eq!(serde_json::to_string(&patches[0]).unwrap(), serde_json::to_string(&patches[1]).unwrap());
     let both = calls(&story.name);
     let said: Vec<(&str, bool)> = both.iter().map(|call| (call.webhook.as_str(), call.mutated)).collect();
     assert_eq!(said, [("pods.left.podgraft.dev", true), ("pods.right.podgraft.dev", false)], "{both:?}");
+    assert_eq!(failed(), before, "calls failed");
     for release in &releases {
         release.helm(&["uninstall", release.name, "--wait", "--timeout=120s"]);
     }

@@ -48,7 +48,8 @@ fn files() {
     }
 }
 
-/// kubectl goes from top to bottom: what stands last is asked last, and everything that it needs is there by then.
+/// kubectl goes from top to bottom: what stands last is asked last, and who answers is there by then. (Custom resources come after it: with
+/// cert-manager the bundle is empty until its Certificate is issued, and calls fail till then, as they do before a Pod is Ready.)
 fn last() {
     for (file, _) in FILES {
         let objects = helm::read(&fs::read_to_string(path(file)).unwrap());

@@ -152,7 +152,7 @@ fn account(story: &Story) {
     }
 }
 
-/// Who may `edit` in a namespace writes PodPresets there, and nothing for others.
+/// Who may `edit` or `admin` in a namespace writes PodPresets there, and nothing for others.
 fn teams(story: &Story) {
     let objects = helm::objects(&["fullnameOverride=teams"]);
     let api = &story.api;
@@ -182,6 +182,21 @@ fn teams(story: &Story) {
     for verb in ["get", "list", "watch", "create", "update", "patch", "delete"] {
         wait::until(&format!("edit to {verb}"), || if may(User::Author, verb, "podpresets", &story.name) { Ok(()) } else { Err("no") });
     }
+    // The same for `admin`: somebody without a token.
+    let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings", story.name);
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "chief"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "chief"}],
+    });
+    api.post(&path, &binding).object("chief");
+    let chief = |verb: &str, resource: &str, namespace: &str| {
+        let asked = ["auth", "can-i", verb, resource, "--as=chief", "--namespace", namespace];
+        story.kubectl().run(&asked).out.trim() == "yes"
+    };
+    wait::until("admin to create", || if chief("create", "podpresets.podgraft.dev", &story.name) { Ok(()) } else { Err("no") });
+    assert!(chief("deletecollection", "podpresets.podgraft.dev", &story.name));
+    assert!(!chief("create", "podpresets.podgraft.dev", "default") && !chief("create", "clusterpodpresets.podgraft.dev", &story.name));
     wait::until("view to get", || if may(User::Stranger, "get", "podpresets", &story.name) { Ok(()) } else { Err("no") });
     assert!(!may(User::Stranger, "create", "podpresets", &story.name));
     assert!(!may(User::Author, "create", "podpresets", "default"), "another team's namespace");

@@ -49,6 +49,7 @@ fn every_flag_is_also_a_variable() {
         "tls-key",
         "max-body",
         "max-reviews",
+        "review-memory",
         "max-connections",
         "handshake-timeout",
         "header-timeout",
@@ -122,6 +123,7 @@ fn what_is_wrong_with_a_start_is_one_sentence_and_status_2() {
     refused(&with(&["--certs", "managed"]), "--certs managed needs a cluster");
     refused(&with(&["--certs", "secret"]), "--certs secret needs a cluster");
     refused(&with(&["--max-reviews", "0"]), "--max-reviews");
+    refused(&with(&["--review-memory", "6MiB"]), "--review-memory must be at least --max-body");
     refused(&with(&["--idle-timeout", "10"]), "--idle-timeout");
     refused(&with(&["--no-such-flag"]), "--no-such-flag");
     refused(&with(&["--namespace", "A B"]), "--namespace");

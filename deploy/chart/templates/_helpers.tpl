@@ -2,20 +2,23 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* Short enough for every name that is made of it. */}}
+{{- /* Short enough for every name that is made of it, and a name for a Service: no dots, and a letter first, which releases may do without. */}}
 {{- define "podgraft.fullname" -}}
+{{- $name := include "podgraft.name" . }}
+{{- $full := printf "%s-%s" .Release.Name $name }}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
-{{- else if contains (include "podgraft.name" .) .Release.Name }}
-{{- .Release.Name | trunc 40 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name (include "podgraft.name" .) | trunc 40 | trimSuffix "-" }}
+{{- $full = .Values.fullnameOverride }}
+{{- else if regexMatch "^[0-9]" .Release.Name }}
+{{- $full = printf "%s-%s" $name .Release.Name }}
+{{- else if contains $name .Release.Name }}
+{{- $full = .Release.Name }}
 {{- end }}
+{{- $full | replace "." "-" | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "podgraft.selector" -}}
 app.kubernetes.io/name: {{ include "podgraft.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "podgraft.labels" -}}
@@ -92,4 +95,52 @@ service:
 {{- if eq (int .Values.ports.webhook) (int .Values.ports.admin) }}
 {{- fail "ports.webhook and ports.admin are the same" }}
 {{- end }}
+{{- if eq (int .Values.service.port) (int .Values.ports.admin) }}
+{{- fail "service.port and ports.admin are the same: the Service has both" }}
+{{- end }}
+{{- $leaf := include "podgraft.seconds" .Values.certificates.leafLifetime | default "7776000" | int64 }}
+{{- $authority := include "podgraft.seconds" .Values.certificates.caLifetime | default "157680000" | int64 }}
+{{- if lt $leaf 10 }}
+{{- fail "certificates.leafLifetime must be at least 10s" }}
+{{- end }}
+{{- if lt $authority $leaf }}
+{{- fail "certificates.caLifetime must be at least certificates.leafLifetime: no certificate outlives its CA" }}
+{{- end }}
+{{- if and .Values.guarantee.presets (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) }}
+{{- fail "guarantee.presets needs Kubernetes 1.30: older ones have no ValidatingAdmissionPolicy" }}
+{{- end }}
+{{- end }}
+
+{{- /* A duration such as 1h30m in whole seconds; nothing for nothing. */}}
+{{- define "podgraft.seconds" -}}
+{{- if . }}
+{{- $seconds := int64 0 }}
+{{- range regexFindAll "[0-9]+(h|ms|m|s)" . -1 }}
+{{- $unit := get (dict "h" 3600 "m" 60 "s" 1 "ms" 0) (regexFind "[a-z]+" .) }}
+{{- $seconds = add $seconds (mul (regexFind "[0-9]+" . | int64) $unit) }}
+{{- end }}
+{{- $seconds }}
+{{- end }}
+{{- end }}
+
+{{- /* Which namespaces it is asked about: matchExpressions. */}}
+{{- define "podgraft.reach" -}}
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values:
+    {{- include "podgraft.exempt" . | nindent 4 }}
+{{- if eq .Values.webhook.reach "OptInNamespace" }}
+- {key: podgraft.dev/inject, operator: In, values: [enabled]}
+{{- else }}
+- {key: podgraft.dev/inject, operator: NotIn, values: [disabled]}
+{{- end }}
+{{- with .Values.webhook.namespaceExpressions }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* Static Pods' pictures are left alone. */}}
+{{- define "podgraft.not-a-mirror-pod" -}}
+- name: not-a-mirror-pod
+  expression: "!has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)"
 {{- end }}

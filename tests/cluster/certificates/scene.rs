@@ -58,10 +58,8 @@ impl<'s> Scene<'s> {
     }
 
     fn make(story: &'s Story<'s>, rights: bool, inject: Option<&'s str>) -> Scene<'s> {
-        let account = Account::make(story.plane, &story.name);
-        if rights {
-            grant(story, &account);
-        }
+        let without: &[&str] = if rights { &[] } else { &["mutatingwebhookconfigurations"] };
+        let account = Account::without(story.plane, &story.name, without);
         let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": SERVICE}, "spec": {"ports": [{"port": PORT}]}});
         let made = story.api.post(&format!("/api/v1/namespaces/{}/services", account.namespace), &service).object("the Service");
         let address = format!("{}:{PORT}", made["spec"]["clusterIP"].as_str().unwrap()).parse().unwrap();
@@ -248,33 +246,6 @@ fn call(api: &Api, namespace: &str) -> Result<(), String> {
         return Err(answer.message());
     }
     if answer.body["spec"]["containers"][0]["env"][0]["name"] == "GRAFTED" { Ok(()) } else { Err("not grafted".to_owned()) }
-}
-
-/// What the chart gives for certificates.
-fn grant(story: &Story, account: &Account) {
-    const GROUP: &str = "rbac.authorization.k8s.io";
-    let (namespace, name) = (&account.namespace, format!("{}-certificates", account.namespace));
-    let subject = json!([{"kind": "ServiceAccount", "name": "podgraft", "namespace": namespace}]);
-    let bound = |kind: &str, role: &str, rules: &Value, path: &str| {
-        let version = format!("{GROUP}/v1");
-        let object = json!({"apiVersion": version, "kind": role, "metadata": {"name": name}, "rules": rules});
-        story.api.post(&format!("{path}/{}s", role.to_lowercase()), &object).object("a role");
-        let reference = json!({"apiGroup": GROUP, "kind": role, "name": name});
-        let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "roleRef": reference, "subjects": subject});
-        story.api.post(&format!("{path}/{}s", kind.to_lowercase()), &object).object("a binding");
-    };
-    let configurations = json!([{
-        "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
-        "resourceNames": [story.name], "verbs": ["get", "list", "watch", "patch"],
-    }]);
-    bound("ClusterRoleBinding", "ClusterRole", &configurations, &format!("/apis/{GROUP}/v1"));
-    let secrets = json!([
-        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [SECRET], "verbs": ["get", "list", "watch", "update"]},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [SECRET], "verbs": ["get", "update"]},
-    ]);
-    bound("RoleBinding", "Role", &secrets, &format!("/apis/{GROUP}/v1/namespaces/{namespace}"));
 }
 
 /// The certificate that is shown at an address.

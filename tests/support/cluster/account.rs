@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::installed;
 use super::plane::{Plane, User};
+
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -17,37 +20,39 @@ pub struct Account {
     pub kubeconfig: PathBuf,
 }
 
-/// What the chart gives it for its stores and its Events.
-pub fn rules() -> Value {
-    json!([
-        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]},
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["podgraft.dev"], "resources": ["podpresets", "clusterpodpresets"], "verbs": ["list", "watch"]},
-        {"apiGroups": ["podgraft.dev"], "resources": ["podpresets/status", "clusterpodpresets/status"], "verbs": ["patch"]},
-        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
-    ])
-}
-
 impl Account {
-    /// The account `podgraft` in the namespace `NAME-podgraft`.
+    /// The account `podgraft` in the namespace `NAME-podgraft`, with the rights that it has when it is installed; the registration that it may
+    /// read and write is `NAME`.
     pub fn make(plane: &Plane, name: &str) -> Account {
+        Account::without(plane, name, &[])
+    }
+
+    /// The same, less the rights to these resources.
+    pub fn without(plane: &Plane, name: &str, resources: &[&str]) -> Account {
         let namespace = format!("{name}-podgraft");
         plane.namespace(&namespace, &json!({})).unwrap();
         let api = plane.api(User::Admin);
         let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         api.post(&accounts, &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "podgraft"}})).object("the account");
-        const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
-        let role =
-            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": namespace}, "rules": rules()});
-        api.post(&format!("{RBAC}/clusterroles"), &role).object("its role");
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": namespace},
-            "subjects": [{"kind": "ServiceAccount", "name": "podgraft", "namespace": namespace}],
-        });
-        api.post(&format!("{RBAC}/clusterrolebindings"), &binding).object("its rights");
+        for (kind, place) in [("ClusterRole", String::new()), ("Role", format!("/namespaces/{namespace}"))] {
+            let mut rules = installed::rules(kind);
+            rules.retain(|rule| !rule["resources"].as_array().unwrap().iter().any(|one| resources.iter().any(|other| one == other)));
+            for rule in rules.iter_mut().filter(|rule| rule["resourceNames"] == json!(["podgraft"])) {
+                rule["resourceNames"] = json!([name]);
+            }
+            let path = format!("{RBAC}{place}/{}", kind.to_lowercase());
+            let version = "rbac.authorization.k8s.io/v1";
+            let role = json!({"apiVersion": version, "kind": kind, "metadata": {"name": namespace}, "rules": rules});
+            api.post(&format!("{path}s"), &role).object("its role");
+            let binding = json!({
+                "apiVersion": version,
+                "kind": format!("{kind}Binding"),
+                "metadata": {"name": namespace},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": namespace},
+                "subjects": [{"kind": "ServiceAccount", "name": "podgraft", "namespace": namespace}],
+            });
+            api.post(&format!("{path}bindings"), &binding).object("its rights");
+        }
         let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
         let answer = api.post(&format!("{accounts}/podgraft/token"), &request).object("its token");
         let token = answer["status"]["token"].as_str().unwrap().to_owned();

@@ -12,6 +12,7 @@ pub mod cert_manager;
 pub mod endpoint;
 pub mod front;
 pub mod held;
+pub mod installed;
 pub mod kubectl;
 pub mod nodes;
 pub mod parts;
