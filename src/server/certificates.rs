@@ -14,6 +14,7 @@ use super::managed_certs::{Kept, Managed};
 use super::metrics::Metrics;
 use super::poll::{Bell, Poll};
 use super::ready::Ready;
+use super::watch::{Around, Watch};
 use super::{secret_certs, webhook_config};
 
 /// Goes on until it is dropped.
@@ -22,7 +23,8 @@ pub struct Certificates {
     /// What is shown.
     pub identity: Arc<Identity>,
     _poll: Poll,
-    _watches: JoinSet<()>,
+    _watches: Vec<Watch>,
+    _managed: JoinSet<()>,
 }
 
 impl Certificates {
@@ -31,8 +33,13 @@ impl Certificates {
     /// # Errors
     /// A certificate that cannot be read or made. What comes from the cluster may come later.
     pub fn start(config: &Config, cluster: Option<&Client>, metrics: &Arc<Metrics>, ready: &Ready) -> Result<Certificates, UsageError> {
-        let (bell, mut watches) = (Bell::default(), JoinSet::new());
-        let registration = cluster.and_then(|client| registration(config, client, &bell, &mut watches));
+        let (bell, mut watches, mut managed) = (Bell::default(), Vec::new(), JoinSet::new());
+        let around = Around { metrics: Arc::clone(metrics), ready: ready.clone(), lasts: config.watch };
+        let registration = cluster.zip(config.webhook_configuration.as_deref()).map(|(client, name)| {
+            let (sender, receiver) = watch::channel(Arc::new(Registration::Unread));
+            watches.extend(webhook_config::watch(client, name, &around, sender, bell.clone()));
+            receiver
+        });
         let identity = Arc::new(Identity::default());
         let source = match &config.certificate {
             Certificate::Ephemeral => {
@@ -51,7 +58,7 @@ impl Certificates {
             Certificate::Secret { name } | Certificate::Managed { name, .. } => {
                 let client = cluster.ok_or_else(|| UsageError("a Secret needs a cluster to be read from".to_owned()))?;
                 let (sender, seen) = watch::channel(Seen::Unread(None));
-                watches.spawn(secret_certs::watch(client.clone(), config.namespace.clone(), name.clone(), sender, bell.clone()));
+                watches.push(secret_certs::watch(client.clone(), &config.namespace, name, &around, sender, bell.clone()));
                 if let Certificate::Managed { lives, .. } = config.certificate {
                     let kept = Kept {
                         namespace: config.namespace.clone(),
@@ -61,7 +68,8 @@ impl Certificates {
                         lives,
                     };
                     let known = registration.clone().unwrap_or_else(unknown);
-                    watches.spawn(Managed::new(client, kept, seen.clone(), known, Arc::clone(&identity), me()).run());
+                    let keeping = Managed::new(client, kept, seen.clone(), known, Arc::clone(&identity), me());
+                    managed.spawn(keeping.run(Arc::clone(metrics)));
                 }
                 Source::Secret(SecretPair::new(format!("{}/{name}", config.namespace), seen))
             }
@@ -69,16 +77,8 @@ impl Certificates {
         let look = config.look;
         let mut keeper = Keeper::new(source, registration, Arc::clone(&identity), Arc::clone(metrics), ready.clone(), look);
         let poll = Poll::start_with("podgraft-certs", look, bell, Arc::clone(metrics), move || keeper.tick());
-        Ok(Certificates { identity, _poll: poll, _watches: watches })
+        Ok(Certificates { identity, _poll: poll, _watches: watches, _managed: managed })
     }
-}
-
-/// Watches the webhook configurations, where they have a name.
-fn registration(config: &Config, client: &Client, bell: &Bell, watches: &mut JoinSet<()>) -> Option<watch::Receiver<Arc<Registration>>> {
-    let name = config.webhook_configuration.clone()?;
-    let (sender, receiver) = watch::channel(Arc::new(Registration::Unread));
-    watches.spawn(webhook_config::watch(client.clone(), name, sender, bell.clone()));
-    Some(receiver)
 }
 
 /// A registration that nobody looks for.

@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::{Api, Client};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::config::Lives;
 use super::identity::secret::Seen;
 use super::identity::trust::{Authority, Registration};
 use super::identity::{self, Identity, unix_now};
+use super::metrics::Metrics;
+use super::watch::unending;
 use decide::{Scene, Step, decide, missing, wanted};
 use lease::{Turn, Turns};
 use material::Material;
@@ -88,7 +90,12 @@ impl Managed {
     }
 
     /// Keeps them for ever.
-    pub async fn run(mut self) {
+    pub async fn run(self, metrics: Arc<Metrics>) {
+        let managed = Mutex::new(self);
+        unending("managed certificates", &metrics, || async { managed.lock().await.go_on().await }).await;
+    }
+
+    async fn go_on(&mut self) {
         loop {
             let pause = match self.look().await {
                 Ok(pause) => {
@@ -161,7 +168,7 @@ impl Managed {
                 Step::Restore | Step::Trim => {
                     let shown = self.identity.pair();
                     let scene = self.scene(material.as_ref(), &registration, shown.as_deref(), None);
-                    self.writer.bundles(&configurations, &wanted(&scene), step == Step::Trim).await?;
+                    self.writer.bundles(&configurations, &self.name, &wanted(&scene), step == Step::Trim).await?;
                     tracing::info!(step = step_word(&step), "wrote the caBundle of the webhook configurations");
                 }
                 _ => {
@@ -178,7 +185,7 @@ impl Managed {
         let shown = self.identity.pair();
         let wanted = wanted(&self.scene(material, registration, shown.as_deref(), None));
         let leaf = shown.as_ref().and_then(|shown| shown.chain().first().map(|leaf| leaf.to_vec()));
-        let whole = matches!(registration, Registration::Read(_)) && !missing(&wanted, registration);
+        let whole = matches!(registration, Registration::Read(_)) && !missing(&wanted, &self.name, registration);
         let settled = self.settled.since(wanted, leaf, whole).map(|since| since.elapsed());
         decide(&self.scene(material, registration, shown.as_deref(), settled))
     }

@@ -1,23 +1,12 @@
 //! Watches one object by its name, for ever: what it is now, that there is none, or that it may not be seen.
 
 use std::fmt::Debug;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::StreamExt;
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Error, Resource};
+use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-use super::cluster::Failure;
-
-/// How long one watch lasts, in seconds. Some clouds drop flows that are idle for 240 s; kube's watcher notices a dead one five seconds after this.
-const LASTS: u32 = 180;
-
-/// The first pause after a failure.
-const SHORTEST: Duration = Duration::from_millis(500);
-
-/// The longest pause.
-const LONGEST: Duration = Duration::from_secs(10);
+use super::watch::{Around, Change, News, Source, Watch};
 
 /// What was seen.
 #[derive(Debug)]
@@ -32,49 +21,35 @@ pub enum Glimpse<K> {
     Away(String),
 }
 
-/// Watches it, and tells whatever is seen. Never ends.
-pub async fn follow<K>(api: Api<K>, name: &str, mut tell: impl FnMut(Glimpse<K>))
+/// Watches the object `name`, and tells whatever is seen; `source` names the watch in logs and in the age of stores. Needs a tokio runtime.
+#[must_use]
+pub fn watch<K>(source: &'static str, api: Api<K>, name: &str, around: &Around, tell: impl FnMut(Glimpse<K>) + Send + 'static) -> Watch
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}")).timeout(LASTS);
-    let mut events = Box::pin(watcher::watcher(api, config));
-    let mut pause = SHORTEST;
-    // The object of a list that is not over yet.
-    let mut listed = None;
-    while let Some(event) = events.next().await {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                let said = failure(error);
-                // That a version is too old is how a watch begins anew.
-                if said.status() != Some(410) {
-                    let refused = matches!(said.status(), Some(401 | 403 | 404));
-                    let why = said.to_string();
-                    tell(if refused { Glimpse::Refused(why) } else { Glimpse::Away(why) });
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST);
-                }
-                continue;
-            }
-        };
-        pause = SHORTEST;
-        match event {
-            Event::Init => listed = None,
-            Event::InitApply(object) => listed = Some(object),
-            Event::InitDone => tell(listed.take().map_or(Glimpse::Absent, |object| Glimpse::Is(Box::new(object)))),
-            Event::Apply(object) => tell(Glimpse::Is(Box::new(object))),
-            Event::Delete(_) => tell(Glimpse::Absent),
-        }
-    }
+    let tell = Arc::new(Mutex::new(tell));
+    let told = move |glimpse| (tell.lock().unwrap_or_else(PoisonError::into_inner))(glimpse);
+    let seen = told.clone();
+    Watch::start_telling(
+        Source::one(source, api, name),
+        around,
+        move |news| seen(glimpse(news)),
+        move |failure| {
+            let refused = matches!(failure.status(), Some(401 | 403 | 404));
+            told(if refused { Glimpse::Refused(failure.to_string()) } else { Glimpse::Away(failure.to_string()) });
+        },
+    )
 }
 
-fn failure(error: watcher::Error) -> Failure {
-    match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-            error.into()
-        }
-        watcher::Error::WatchError(status) => Error::Api(status).into(),
-        error @ watcher::Error::NoResourceVersion => Failure::Unreachable(error.to_string()),
-    }
+/// Of several changes the last one counts.
+fn glimpse<K>(news: News<K>) -> Glimpse<K> {
+    let last = match news {
+        News::All(all) => all.into_iter().next_back(),
+        News::Changes(changes) => changes.into_iter().next_back().and_then(|change| match change {
+            Change::Is(object) => Some(object),
+            Change::Gone(_) => None,
+        }),
+        News::Absent => None,
+    };
+    last.map_or(Glimpse::Absent, |object| Glimpse::Is(Box::new(object)))
 }

@@ -8,34 +8,29 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::identity::secret::{Content, Seen};
-use super::named::{Glimpse, follow};
+use super::named::{self, Glimpse};
 use super::poll::Bell;
+use super::watch::{Around, Watch};
 
-/// Watches it for ever, and rings when it changes.
-pub async fn watch(client: Client, namespace: String, name: String, seen: watch::Sender<Seen>, bell: Bell) {
-    let api: Api<Secret> = Api::namespaced(client, &namespace);
-    // What was said last, so that it is said once.
-    let mut said = None;
-    follow(api, &name, |glimpse| {
-        let (next, why) = match glimpse {
-            Glimpse::Is(secret) => (Some(Seen::There(Arc::new(content(*secret)))), None),
-            Glimpse::Absent => (Some(Seen::Absent), None),
-            Glimpse::Refused(why) | Glimpse::Away(why) => (None, Some(why)),
-        };
-        if let Some(why) = why.filter(|why| said.as_ref() != Some(why)) {
-            tracing::warn!(secret = format!("{namespace}/{name}"), why, "cannot be watched, what was seen last stays");
-            if matches!(*seen.borrow(), Seen::Unread(_)) {
-                seen.send_replace(Seen::Unread(Some(why.clone())));
-            }
-            said = Some(why);
-        }
-        if let Some(next) = next {
-            said = None;
-            seen.send_replace(next);
+/// Watches it for ever, and rings when it changes. Needs a tokio runtime.
+#[must_use]
+pub fn watch(client: Client, namespace: &str, name: &str, around: &Around, seen: watch::Sender<Seen>, bell: Bell) -> Watch {
+    let api: Api<Secret> = Api::namespaced(client, namespace);
+    named::watch("certificate_secret", api, name, around, move |glimpse| {
+        match glimpse {
+            Glimpse::Is(secret) => drop(seen.send_replace(Seen::There(Arc::new(content(*secret))))),
+            Glimpse::Absent => drop(seen.send_replace(Seen::Absent)),
+            // What was seen last stays.
+            Glimpse::Refused(why) | Glimpse::Away(why) => drop(seen.send_if_modified(|seen| {
+                let unread = matches!(seen, Seen::Unread(_));
+                if unread {
+                    *seen = Seen::Unread(Some(why));
+                }
+                unread
+            })),
         }
         bell.ring();
     })
-    .await;
 }
 
 /// What a Secret holds.

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::cluster::Failure;
 use super::metrics::Metrics;
 use super::ready::{Block, Ready};
 use pause::Pause;
@@ -50,8 +51,8 @@ pub struct Source<K> {
     pub api: Api<K>,
     /// Only objects with these labels.
     pub labels: Option<String>,
-    /// Only objects with these fields: `metadata.name=...`.
-    pub fields: Option<String>,
+    /// Only the object of this name. Readiness does not wait for it, and what becomes of it is handed over at once.
+    pub only: Option<String>,
     /// The kind may not be installed. That is no fault, and is looked for again and again.
     pub optional: bool,
 }
@@ -60,7 +61,17 @@ impl<K> Source<K> {
     /// All objects that the API gives.
     #[must_use]
     pub fn all(name: &'static str, api: Api<K>) -> Source<K> {
-        Source { name, api, labels: None, fields: None, optional: false }
+        Source { name, api, labels: None, only: None, optional: false }
+    }
+
+    /// One object, by its name.
+    #[must_use]
+    pub fn one(name: &'static str, api: Api<K>, object: &str) -> Source<K> {
+        Source { only: Some(object.to_owned()), ..Source::all(name, api) }
+    }
+
+    fn fields(&self) -> Option<String> {
+        self.only.as_ref().map(|name| format!("metadata.name={name}"))
     }
 }
 
@@ -108,6 +119,9 @@ impl Drop for Watch {
 /// Takes what was seen. It may take its time and block.
 type Take<K> = Arc<Mutex<dyn FnMut(News<K>) + Send>>;
 
+/// Is told why nothing is seen.
+type Tell = dyn FnMut(&Failure) + Send;
+
 impl Watch {
     /// Starts watching. Each piece of news is taken before the next one is fetched, on a thread that may block. Should `take` panic, that is
     /// counted, and everything is listed again. Needs a tokio runtime.
@@ -116,26 +130,54 @@ impl Watch {
     where
         K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
-        let mut unlisted = Some(around.ready.block(source.name, "not listed yet"));
-        // Until it is listed its age is the time since now: what never comes must show, too.
-        around.metrics.store_is_fresh(source.name);
+        Watch::start_telling(source, around, take, |_| {})
+    }
+
+    /// The same; whenever the API server cannot be asked, or says no, `tell` is told.
+    #[must_use]
+    pub fn start_telling<K>(
+        source: Source<K>,
+        around: &Around,
+        take: impl FnMut(News<K>) + Send + 'static,
+        mut tell: impl FnMut(&Failure) + Send + 'static,
+    ) -> Watch
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let awaited = source.only.is_none();
+        let unlisted = awaited.then(|| around.ready.block(source.name, "not listed yet"));
+        if awaited {
+            // Until it is listed its age is the time since now: what never comes must show, too.
+            around.metrics.store_is_fresh(source.name);
+        }
         let (around, take): (Around, Take<K>) = (around.clone(), Arc::new(Mutex::new(take)));
         Watch(tokio::spawn(async move {
-            sleep(SPREAD - pause::jittered(SPREAD)).await;
-            loop {
-                let following = follow(&source, &around, &take, &mut unlisted);
-                if AssertUnwindSafe(following).catch_unwind().await.is_err() {
-                    around.metrics.panics.inc();
-                    tracing::error!(source = source.name, "a watch panicked, it is started again");
-                    sleep(ABSENT).await;
-                }
+            if awaited {
+                sleep(SPREAD - pause::jittered(SPREAD)).await;
             }
+            let kept = tokio::sync::Mutex::new((unlisted, &mut tell as &mut Tell));
+            let following = || async {
+                let (unlisted, tell) = &mut *kept.lock().await;
+                follow(&source, &around, &take, unlisted, *tell).await;
+            };
+            unending(source.name, &around.metrics, following).await;
         }))
     }
 }
 
+/// Goes on for ever: should what goes on panic, that is counted, and it is begun again.
+pub async fn unending<F: Future<Output = ()>>(name: &'static str, metrics: &Metrics, mut begin: impl FnMut() -> F) {
+    loop {
+        if AssertUnwindSafe(async { begin().await }).catch_unwind().await.is_err() {
+            metrics.panics.inc();
+            tracing::error!(name, "a task panicked, it is begun again");
+            sleep(ABSENT).await;
+        }
+    }
+}
+
 /// Lists and watches without end.
-async fn follow<K>(source: &Source<K>, around: &Around, take: &Take<K>, unlisted: &mut Option<Block>)
+async fn follow<K>(source: &Source<K>, around: &Around, take: &Take<K>, unlisted: &mut Option<Block>, tell: &mut Tell)
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -168,6 +210,7 @@ where
             Err(Trouble::Expired) => (None, pause.next(false)),
             Err(Trouble::Panic) => (Some("what was seen could not be taken: a panic".to_owned()), pause.next(true)),
             Err(Trouble::Failed(failure)) => {
+                tell(&failure);
                 forbidden = if failure.status() == Some(403) { forbidden + 1 } else { 0 };
                 if source.optional && forbidden > PATIENCE && unlisted.is_some() && seat.hand_over(News::Absent).await.is_ok() {
                     around.ready.note(source.name, Some(format!("never listed, and not waited for: {failure}")));

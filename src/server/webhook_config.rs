@@ -8,8 +8,9 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::identity::trust::{Authority, Registration, Webhook};
-use super::named::{Glimpse, follow};
+use super::named::{self, Glimpse};
 use super::poll::Bell;
+use super::watch::{Around, Watch};
 
 /// An API server that has just started refuses what it will permit in a moment: what was read before counts for this long.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -23,10 +24,11 @@ enum Half {
     Read(Vec<Webhook>),
 }
 
-/// Watches the mutating and the validating configuration of one name for ever, and rings when they change.
-pub async fn watch(client: Client, name: String, known: watch::Sender<Arc<Registration>>, bell: Bell) {
-    let halves: Mutex<[Half; 2]> = Mutex::default();
-    let put = |index: usize, half: Half| {
+/// Watches the mutating and the validating configuration of one name for ever, and rings when they change. Needs a tokio runtime.
+#[must_use]
+pub fn watch(client: &Client, name: &str, around: &Around, known: watch::Sender<Arc<Registration>>, bell: Bell) -> [Watch; 2] {
+    let halves: Arc<Mutex<[Half; 2]>> = Arc::default();
+    let put = move |index: usize, half: Half| {
         let mut halves = halves.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = halves.get_mut(index) {
             *place = half;
@@ -34,13 +36,34 @@ pub async fn watch(client: Client, name: String, known: watch::Sender<Arc<Regist
         known.send_replace(Arc::new(together(&halves)));
         bell.ring();
     };
-    let mutating = follow(Api::<MutatingWebhookConfiguration>::all(client.clone()), &name, told(0, &put, mutating));
-    let validating = follow(Api::<ValidatingWebhookConfiguration>::all(client), &name, told(1, &put, validating));
-    tokio::join!(mutating, validating);
+    let put = Arc::new(put);
+    let (first, second) = (
+        {
+            let put = Arc::clone(&put);
+            move |index, half| put(index, half)
+        },
+        move |index, half| put(index, half),
+    );
+    [
+        named::watch(
+            "mutating_configuration",
+            Api::<MutatingWebhookConfiguration>::all(client.clone()),
+            name,
+            around,
+            told(0, first, mutating),
+        ),
+        named::watch(
+            "validating_configuration",
+            Api::<ValidatingWebhookConfiguration>::all(client.clone()),
+            name,
+            around,
+            told(1, second, validating),
+        ),
+    ]
 }
 
 /// Takes what is seen of one of them.
-fn told<K>(index: usize, put: &impl Fn(usize, Half), webhooks: fn(&K) -> Vec<Webhook>) -> impl FnMut(Glimpse<K>) {
+fn told<K, P: Fn(usize, Half)>(index: usize, put: P, webhooks: fn(&K) -> Vec<Webhook>) -> impl FnMut(Glimpse<K>) + use<K, P> {
     let (mut read, mut refused) = (false, None);
     move |glimpse| match glimpse {
         Glimpse::Is(configuration) => {
@@ -90,8 +113,11 @@ fn called(configuration: &str, name: &str, client: &WebhookClientConfig) -> Webh
     // The API server sets this as the name it expects (apiserver, pkg/util/webhook/client.go).
     let service = client.service.as_ref().map(|service| format!("{}.{}.svc", service.name, service.namespace));
     let server_name = service.or_else(|| client.url.as_deref().map(host)).unwrap_or_default();
-    let bundle = client.ca_bundle.as_ref().map(|bundle| Authority::all_in(&bundle.0)).unwrap_or_default();
-    Webhook { configuration: configuration.to_owned(), name: name.to_owned(), server_name, bundle }
+    let bundle = client.ca_bundle.as_ref().map(|bundle| bundle.0.as_slice()).unwrap_or_default();
+    // Without one the API server asks those that its machine trusts; no such authority vouches for the name of a Service.
+    let public = client.service.is_none() && bundle.is_empty();
+    let bundle = Authority::all_in(bundle);
+    Webhook { configuration: configuration.to_owned(), name: name.to_owned(), server_name, bundle, public }
 }
 
 /// The host of an URL, without brackets.
@@ -120,6 +146,8 @@ mod tests {
         client.ca_bundle = Some(ByteString(format!("{0}{0}", authority.certificate).into_bytes()));
         let webhook = called("MutatingWebhookConfiguration podgraft", "pods.podgraft.dev", &client);
         assert_eq!((webhook.server_name.as_str(), webhook.bundle.len()), ("podgraft.grafting.svc", 1));
+        client.ca_bundle = None;
+        assert!(!called("", "", &client).public, "nobody public vouches for a Service");
         for (url, expected) in [
             ("https://127.0.0.1:8443/mutate", "127.0.0.1"),
             ("https://[::1]:8443/mutate", "::1"),
@@ -128,7 +156,9 @@ mod tests {
         ] {
             let client = WebhookClientConfig { url: Some(url.to_owned()), ..WebhookClientConfig::default() };
             let webhook = called("", "", &client);
-            assert_eq!((webhook.server_name.as_str(), webhook.bundle.len()), (expected, 0));
+            assert_eq!((webhook.server_name.as_str(), webhook.bundle.len(), webhook.public), (expected, 0, true));
+            let client = WebhookClientConfig { ca_bundle: Some(ByteString(b"garbage".to_vec())), ..client };
+            assert!(!called("", "", &client).public, "what cannot be read is not as nothing");
         }
     }
 

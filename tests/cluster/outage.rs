@@ -24,14 +24,14 @@ pub const STORIES: Stories =
 const NOTICED: Duration = Duration::from_secs(300);
 
 /// Forwards connections, and can let those that there are fall silent.
-struct Forwarder {
-    address: SocketAddr,
+pub struct Forwarder {
+    pub address: SocketAddr,
     silence: Arc<watch::Sender<u32>>,
     _runtime: Runtime,
 }
 
 impl Forwarder {
-    fn to(target: SocketAddr) -> Forwarder {
+    pub fn to(target: SocketAddr) -> Forwarder {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -51,7 +51,7 @@ impl Forwarder {
     }
 
     /// From now on nothing passes on the connections that there are, and they stay open. How many that are.
-    fn fall_silent(&self) -> usize {
+    pub fn fall_silent(&self) -> usize {
         self.silence.send_modify(|times| *times += 1);
         self.silence.receiver_count() / 2
     }

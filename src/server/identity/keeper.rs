@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::files::{Look, PairFiles};
 use super::secret::SecretPair;
 use super::takeover::{self, Takeover};
-use super::trust::Registration;
+use super::trust::{Registration, Trust};
 use super::{Identity, Pair, PairError, unix_now};
 use crate::server::metrics::{Metrics, Reload};
 use crate::server::ready::{Block, Ready};
@@ -21,7 +21,8 @@ const SOON: Duration = Duration::from_secs(1);
 /// How often to look while a pair waits. (A change of the registration rings the bell.)
 const WAITING: Duration = Duration::from_millis(200);
 
-/// After a start, readiness waits this long for the registration to trust what is shown. Longer would turn somebody else's fault into ours.
+/// After a start, readiness waits this long for the registration to trust what is shown. Longer would turn somebody else's fault into ours, but
+/// where there are bundles and none of them trusts it: who is Ready then may take the place of a replica that is trusted.
 const SETTLING: Duration = Duration::from_secs(30);
 
 /// Where the next pair comes from.
@@ -50,9 +51,17 @@ pub struct Keeper {
     /// There while nothing is shown, or what is shown is not valid.
     block: Option<(String, Block)>,
     /// There after a start, until what is shown is trusted or it has taken too long.
-    settling: Option<(Instant, Block)>,
+    settling: Option<Settling>,
     /// What was last said about trust.
     distrust: Option<String>,
+}
+
+/// What stands in the way of being ready after a start.
+#[derive(Debug)]
+struct Settling {
+    since: Instant,
+    said: String,
+    _block: Block,
 }
 
 /// A new pair that is not shown yet.
@@ -76,11 +85,11 @@ impl Keeper {
         ready: Ready,
         period: Duration,
     ) -> Keeper {
-        let settling =
-            registration.as_ref().map(|_| (Instant::now(), ready.block("trust", "it is not known yet whether the certificate is trusted")));
+        let said = "it is not known yet whether the certificate is trusted".to_owned();
+        let settling = registration.as_ref().map(|_| Settling { since: Instant::now(), _block: ready.block("trust", said.as_str()), said });
         let (waiting, block, distrust) = (None, None, None);
         let mut keeper = Keeper { source, registration, identity, metrics, ready, period, waiting, block, settling, distrust };
-        keeper.check(unix_now());
+        keeper.check(unix_now(), Instant::now());
         keeper
     }
 
@@ -113,7 +122,7 @@ impl Keeper {
             }
         }
         self.consider(now, moment);
-        self.check(now);
+        self.check(now, moment);
         if self.waiting.is_some() || self.settling.is_some() { self.period.min(WAITING) } else { self.period }
     }
 
@@ -130,7 +139,7 @@ impl Keeper {
 
     /// Lets the pair that waits take over when it may.
     fn consider(&mut self, now: i64, moment: Instant) {
-        let Some(mut waiting) = self.waiting.take() else { return };
+        let Some(mut waiting) = self.waiting.take() else { return self.ready.note("certificate", None) };
         let takeover = match (self.identity.pair(), &self.registration) {
             (Some(shown), Some(registration)) => takeover::judge(&shown, &waiting.pair, &registration.borrow(), now),
             _ => Takeover::AtOnce,
@@ -143,11 +152,12 @@ impl Keeper {
                     return self.take(waiting.pair);
                 }
             }
-            Takeover::Waits(_) if waiting.pair.valid_at(now).is_err() => {
-                return tracing::warn!("the new certificate expired before the registration's bundle verified it");
+            Takeover::Waits(_) if matches!(waiting.pair.valid_at(now), Err(PairError::Expired(_))) => {
+                return tracing::warn!("the new certificate expired before it could be shown");
             }
             Takeover::Waits(why) => {
                 waiting.since = None;
+                self.ready.note("certificate", Some(format!("a new one waits, the old one is shown: {why}")));
                 if waiting.said.as_ref() != Some(&why) {
                     tracing::warn!(why, "there is a new certificate, which waits until it is trusted; the old one is shown");
                     waiting.said = Some(why);
@@ -160,6 +170,7 @@ impl Keeper {
     fn take(&mut self, pair: Pair) {
         tracing::info!(not_after = pair.shown.1, "certificate replaced");
         self.identity.show(pair);
+        self.ready.note("certificate", None);
         self.metrics.reloaded(Reload::Certificate, true);
     }
 
@@ -168,7 +179,7 @@ impl Keeper {
         self.metrics.reloaded(Reload::Certificate, false);
     }
 
-    fn check(&mut self, now: i64) {
+    fn check(&mut self, now: i64, moment: Instant) {
         let shown = self.identity.pair();
         let reason = match &shown {
             Some(shown) => {
@@ -189,173 +200,58 @@ impl Keeper {
                 self.block = Some((reason, block));
             }
         }
-        self.check_trust(shown.as_deref(), now);
+        self.check_trust(shown.as_deref(), now, moment);
     }
 
     /// Says whether whoever calls trusts what is shown.
-    fn check_trust(&mut self, shown: Option<&Pair>, now: i64) {
+    fn check_trust(&mut self, shown: Option<&Pair>, now: i64, moment: Instant) {
         let Some(registration) = self.registration.as_ref().map(|registration| registration.borrow().clone()) else { return };
-        let trusted = shown.and_then(|shown| registration.trusts(shown, now));
-        self.metrics.trusted(trusted.as_ref().map(Result::is_ok));
-        let settled = match (&*registration, &trusted) {
-            (Registration::Unreadable(_), _) => true,
-            (_, trusted) => matches!(trusted, Some(Ok(()))),
-        };
-        if settled || self.settling.as_ref().is_some_and(|(since, _)| since.elapsed() > SETTLING) {
-            self.settling = None;
-        }
-        let note = match (&*registration, &trusted) {
-            (Registration::Unread, _) => Some("the webhook configuration has not been read yet".to_owned()),
-            (Registration::Unreadable(why), _) => Some(format!("the webhook configuration cannot be read: {why}")),
-            (Registration::Read(webhooks), _) if webhooks.is_empty() => Some("there is no webhook configuration yet".to_owned()),
-            (Registration::Read(_), Some(Err(why))) => Some(why.clone()),
-            (Registration::Read(_), _) => None,
+        let trust = shown.map_or(Trust::Unread, |shown| registration.trusts(shown, now));
+        self.metrics.trusted(match &trust {
+            Trust::Given => Some(true),
+            Trust::Refused { .. } => Some(false),
+            Trust::Nobody | Trust::Unknown(_) | Trust::Unread => None,
+        });
+        self.settle(&trust, moment);
+        let note = match &trust {
+            Trust::Given => None,
+            Trust::Nobody => Some("there is no webhook configuration yet".to_owned()),
+            Trust::Refused { why, .. } | Trust::Unknown(why) => Some(why.clone()),
+            Trust::Unread => {
+                matches!(*registration, Registration::Unread).then(|| "the webhook configuration has not been read yet".to_owned())
+            }
         };
         self.ready.note("trust", note);
-        let distrust = trusted.and_then(Result::err);
+        let given = trust == Trust::Given;
+        let distrust = if let Trust::Refused { why, .. } = trust { Some(why) } else { None };
         if distrust != self.distrust {
             match &distrust {
                 Some(why) => tracing::warn!(why, "the API server does not trust the certificate that is shown"),
-                None => tracing::info!("the API server trusts the certificate that is shown"),
+                None if given => tracing::info!("the API server trusts the certificate that is shown"),
+                None => tracing::info!("whether the API server trusts the certificate that is shown is not known any more"),
             }
             self.distrust = distrust;
+        }
+    }
+
+    /// After a start: whether trust is a reason not to be ready.
+    fn settle(&mut self, trust: &Trust, moment: Instant) {
+        let Some(settling) = &mut self.settling else { return };
+        let late = moment.saturating_duration_since(settling.since) > SETTLING;
+        let (over, why) = match trust {
+            Trust::Given | Trust::Nobody | Trust::Unknown(_) => (true, None),
+            Trust::Refused { why, by_all } => (late && !by_all, Some(why)),
+            Trust::Unread => (late, None),
+        };
+        match why {
+            _ if over => self.settling = None,
+            Some(why) if *why != settling.said => {
+                (settling.said, settling._block) = (why.clone(), self.ready.block("trust", why.as_str()));
+            }
+            _ => {}
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::trust::tests::{NOW, made, webhook};
-    use super::super::{make, secret};
-    use super::*;
-
-    const LOOK: Duration = Duration::from_secs(2);
-
-    fn keeper(made: i64) -> Keeper {
-        let names = vec!["localhost".to_owned()];
-        let identity = Arc::new(Identity::new(Pair::ephemeral(&names, made).unwrap()));
-        Keeper::new(Source::Ephemeral(names), None, identity, Arc::new(Metrics::new()), Ready::default(), LOOK)
-    }
-
-    #[test]
-    fn an_ephemeral_pair_is_made_anew_in_the_last_third() {
-        let mut young = keeper(unix_now() - 59 * 86_400);
-        let before = young.identity.pair().unwrap().not_after;
-        assert_eq!(young.tick(), LOOK);
-        assert_eq!(young.identity.pair().unwrap().not_after, before);
-        let mut old = keeper(unix_now() - 61 * 86_400);
-        old.tick();
-        assert!(old.identity.pair().unwrap().not_after > unix_now() + 80 * 86_400);
-    }
-
-    #[test]
-    fn not_ready_while_what_is_shown_has_expired() {
-        let mut keeper = keeper(unix_now() - 100 * 86_400);
-        assert!(keeper.ready.reasons().join("").contains("certificate: the certificate expired at"));
-        keeper.tick();
-        assert!(keeper.ready.is_ready());
-        assert!(keeper.metrics.text().contains("podgraft_reloads_total{what=\"certificate\",result=\"ok\"} 1"));
-    }
-
-    /// A keeper that shows nothing yet, of a Secret that was not read.
-    fn of_secret() -> (Keeper, watch::Sender<secret::Seen>, watch::Sender<Arc<Registration>>) {
-        let (seen, secret) = watch::channel(secret::Seen::Unread(None));
-        let (known, registration) = watch::channel(Arc::new(Registration::Unread));
-        let source = Source::Secret(SecretPair::new("grafting/tls".to_owned(), secret));
-        let keeper = Keeper::new(source, Some(registration), Arc::default(), Arc::new(Metrics::new()), Ready::default(), LOOK);
-        (keeper, seen, known)
-    }
-
-    fn there(made: &make::Made) -> secret::Seen {
-        let data = [(secret::CERTIFICATE, &made.certificate), (secret::KEY, &made.key)];
-        let data = data.map(|(name, text)| (name.to_owned(), text.clone().into_bytes())).into();
-        secret::Seen::There(Arc::new(secret::Content { data, annotations: std::collections::BTreeMap::new() }))
-    }
-
-    #[test]
-    fn a_new_pair_waits_for_the_bundle_and_then_a_second() {
-        let (mut keeper, seen, known) = of_secret();
-        let (moment, later) = (Instant::now(), |millis| Duration::from_millis(millis));
-        keeper.tick_at(NOW, moment);
-        let verbose = keeper.ready.verbose();
-        assert!(verbose.contains("[-]certificate failed: Secret grafting/tls: it has not been read yet"), "{verbose}");
-
-        // What is there first is shown at once; readiness waits for the bundle.
-        let leaf = |authority: &make::Made| {
-            make::leaf(&authority.certificate, &authority.key, &["podgraft.grafting.svc".to_owned()], NOW, 86_400).unwrap()
-        };
-        let (one, two) = (make::authority(NOW, 864_000).unwrap(), make::authority(NOW, 864_000).unwrap());
-        let (first, second) = (leaf(&one), leaf(&two));
-        let authority = |made: &make::Made| super::super::trust::Authority::all_in(made.certificate.as_bytes()).remove(0);
-        let read = |bundle: &[&super::super::trust::Authority]| known.send_replace(Arc::new(Registration::Read(vec![webhook(bundle)])));
-        let (one, two) = (authority(&one), authority(&two));
-        seen.send_replace(there(&first));
-        keeper.tick_at(NOW, moment);
-        let shown = |keeper: &Keeper| keeper.identity.pair().unwrap().chain().to_vec();
-        let before = shown(&keeper);
-        assert!(!keeper.ready.is_ready());
-        read(&[]);
-        keeper.tick_at(NOW, moment);
-        assert!(!keeper.ready.is_ready());
-        assert!(keeper.metrics.text().contains("podgraft_certificate_trusted 0\n"));
-        read(&[&one]);
-        keeper.tick_at(NOW, moment);
-        assert!(keeper.ready.is_ready(), "{}", keeper.ready.verbose());
-        assert!(keeper.metrics.text().contains("podgraft_certificate_trusted 1\n"));
-
-        // A new one waits until the bundle verifies it, and a second.
-        seen.send_replace(there(&second));
-        assert_eq!(keeper.tick_at(NOW, moment), WAITING);
-        assert_eq!(shown(&keeper), before);
-        read(&[&one, &two]);
-        keeper.tick_at(NOW, moment + later(100));
-        keeper.tick_at(NOW, moment + later(1000));
-        assert_eq!(shown(&keeper), before, "the second is not over");
-        read(&[&one]);
-        keeper.tick_at(NOW, moment + later(1050));
-        read(&[&one, &two]);
-        keeper.tick_at(NOW, moment + later(1200));
-        keeper.tick_at(NOW, moment + later(2100));
-        assert_eq!(shown(&keeper), before, "the second began anew");
-        assert_eq!(keeper.tick_at(NOW, moment + later(2200)), LOOK);
-        assert_ne!(shown(&keeper), before);
-
-        // An untrusted bundle is said, and is no reason not to be ready.
-        read(&[&one]);
-        keeper.tick_at(NOW, moment);
-        assert!(keeper.ready.is_ready());
-        assert!(keeper.ready.verbose().contains("[!]trust: the caBundle of webhook"), "{}", keeper.ready.verbose());
-        // Back to the first pair, which is trusted, while what is shown is not: at once.
-        seen.send_replace(there(&first));
-        keeper.tick_at(NOW, moment);
-        assert_eq!(shown(&keeper), before);
-    }
-
-    #[test]
-    fn changed_and_back_again_is_no_change() {
-        let (mut keeper, seen, known) = of_secret();
-        let (one, two) = (made(10), made(10));
-        known.send_replace(Arc::new(Registration::Read(vec![webhook(&[&one.0])])));
-        keeper.identity.show(one.1.clone());
-        drop(seen);
-        keeper.looked(Look::New(Box::new(two.1)));
-        assert!(keeper.waiting.is_some());
-        keeper.looked(Look::New(Box::new(one.1)));
-        assert!(keeper.waiting.is_none());
-    }
-
-    #[test]
-    fn a_configuration_that_may_not_be_read_holds_nothing_up() {
-        let (mut keeper, seen, known) = of_secret();
-        known.send_replace(Arc::new(Registration::Unreadable("not permitted".to_owned())));
-        let authority = make::authority(NOW, 864_000).unwrap();
-        for _ in 0..2 {
-            let leaf = make::leaf(&authority.certificate, &authority.key, &["localhost".to_owned()], NOW, 86_400).unwrap();
-            seen.send_replace(there(&leaf));
-            keeper.tick_at(NOW, Instant::now());
-            assert!(keeper.waiting.is_none() && keeper.ready.is_ready());
-        }
-        assert!(keeper.ready.verbose().contains("[!]trust: the webhook configuration cannot be read: not permitted"));
-        assert!(!keeper.metrics.text().contains("podgraft_certificate_trusted"), "it is not known");
-    }
-}
+mod tests;

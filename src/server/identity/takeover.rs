@@ -4,7 +4,7 @@
 //! every review on a new connection until it does. The API server learns of a bundle by a watch of its own, as we do: where the bundle
 //! verifies both pairs nothing is lost by waiting a second for it.
 
-use super::trust::Registration;
+use super::trust::{Registration, Trust};
 use super::{Pair, PairError};
 
 /// What to do with a new pair.
@@ -25,12 +25,16 @@ pub fn judge(shown: &Pair, next: &Pair, registration: &Registration, now: i64) -
     if matches!(shown.valid_at(now), Err(PairError::Expired(_))) {
         return Takeover::AtOnce;
     }
-    match (registration, registration.trusts(next, now)) {
-        (Registration::Unreadable(_), _) => Takeover::AtOnce,
-        (_, None) => Takeover::Waits("the registration has not been read yet".to_owned()),
-        (_, Some(Err(why))) => Takeover::Waits(why),
-        (_, Some(Ok(()))) if matches!(registration.trusts(shown, now), Some(Err(_))) => Takeover::AtOnce,
-        (_, Some(Ok(()))) => Takeover::Soon,
+    // Its time may not have come (any more, where the clock went back).
+    if let Err(early @ PairError::NotYet(_)) = next.valid_at(now) {
+        return Takeover::Waits(early.to_string());
+    }
+    match registration.trusts(next, now) {
+        Trust::Unknown(_) => Takeover::AtOnce,
+        Trust::Unread => Takeover::Waits("the registration has not been read yet".to_owned()),
+        Trust::Refused { why, .. } => Takeover::Waits(why),
+        Trust::Given if matches!(registration.trusts(shown, now), Trust::Refused { .. }) => Takeover::AtOnce,
+        Trust::Given | Trust::Nobody => Takeover::Soon,
     }
 }
 
@@ -71,5 +75,7 @@ mod tests {
         assert_eq!(judge(&shown, &next, &registration, shown.not_after + 1), Takeover::AtOnce);
         assert_eq!(judge(&shown, &next, &Registration::Unread, shown.not_after + 1), Takeover::AtOnce);
         assert!(matches!(judge(&shown, &next, &registration, shown.not_before - 1), Takeover::Waits(_)), "a clock that went back");
+        let unreadable = Registration::Unreadable(String::new());
+        assert!(matches!(judge(&shown, &next, &unreadable, next.not_before - 1), Takeover::Waits(why) if why.contains("not valid before")));
     }
 }

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, RootCertStore};
 
 use super::{Pair, provider};
@@ -30,6 +31,9 @@ pub enum Distrust {
     /// The certificate has other names.
     #[error("the certificate is not for {0}")]
     Name(String),
+    /// Whether it does cannot be found out here, and the API server may well find that it does.
+    #[error("it cannot be checked here: {0}")]
+    Unchecked(String),
     /// Whatever else.
     #[error("{0}")]
     Other(String),
@@ -102,15 +106,37 @@ pub fn verify(authorities: &[Authority], pair: &Pair, name: &str, now: i64) -> R
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(|_| Distrust::Empty)?;
     let asked = ServerName::try_from(name).map_err(|_| Distrust::Other(format!("{name} is no name that a certificate could have")))?;
     let (leaf, intermediates) = pair.chain().split_first().ok_or(Distrust::Unknown)?;
+    // webpki shows nobody the certificate of an authority; for Go whoever is in the bundle is trusted, for all that he was made for.
+    if authorities.iter().any(|authority| authority.valid_at(now) && authority.der == *leaf) {
+        return itself(leaf, &asked).map_err(|error| distrust(error, name));
+    }
     let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or(0)));
-    verifier.verify_server_cert(leaf, intermediates, &asked, &[], time).map(drop).map_err(|error| match error {
+    verifier.verify_server_cert(leaf, intermediates, &asked, &[], time).map(drop).map_err(|error| distrust(error, name))
+}
+
+/// Whether a certificate that is trusted itself is a server's, of this name.
+fn itself(leaf: &CertificateDer<'_>, asked: &ServerName<'_>) -> Result<(), Error> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(leaf).map_err(|_| CertificateError::BadEncoding)?;
+    let purposes = parsed.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
+    if purposes.is_some_and(|purposes| !purposes.value.server_auth && !purposes.value.any) {
+        return Err(CertificateError::InvalidPurpose.into());
+    }
+    verify_server_name(&ParsedCertificate::try_from(leaf)?, asked)
+}
+
+fn distrust(error: Error, name: &str) -> Distrust {
+    match error {
         // Another key of the same name is another authority.
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => Distrust::Unknown,
         Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
             Distrust::Name(name.to_owned())
         }
+        Error::InvalidCertificate(
+            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        ) => Distrust::Unchecked("it is signed in a way that is not known here".to_owned()),
         error => Distrust::Other(error.to_string()),
-    })
+    }
 }
 
 /// One webhook of the registration: how it is called.
@@ -124,6 +150,8 @@ pub struct Webhook {
     pub server_name: String,
     /// Whom the API server trusts.
     pub bundle: Vec<Authority>,
+    /// It has no bundle, and the API server trusts whom its machine trusts.
+    pub public: bool,
 }
 
 /// What is known of the registration.
@@ -137,16 +165,61 @@ pub enum Registration {
     Read(Vec<Webhook>),
 }
 
+/// Whether whoever calls trusts a pair.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Every bundle verifies it.
+    Given,
+    /// Nobody calls: there is no webhook.
+    Nobody,
+    /// A bundle does not verify it.
+    Refused {
+        /// Which, and why not.
+        why: String,
+        /// There are bundles, and none of them does: whoever shows it can serve nobody.
+        by_all: bool,
+    },
+    /// It is not known, and why.
+    Unknown(String),
+    /// It is not known yet.
+    Unread,
+}
+
 impl Registration {
-    /// Whether every bundle verifies a pair; `None` where that cannot be known.
+    /// Whether every bundle verifies a pair.
     #[must_use]
-    pub fn trusts(&self, pair: &Pair, now: i64) -> Option<Result<(), String>> {
-        let Registration::Read(webhooks) = self else { return None };
-        let refuses = webhooks.iter().find_map(|webhook| {
-            let distrust = verify(&webhook.bundle, pair, &webhook.server_name, now).err()?;
-            Some(format!("the caBundle of webhook {} in {} does not verify it: {distrust}", webhook.name, webhook.configuration))
-        });
-        Some(refuses.map_or(Ok(()), Err))
+    pub fn trusts(&self, pair: &Pair, now: i64) -> Trust {
+        let webhooks = match self {
+            Registration::Unread => return Trust::Unread,
+            Registration::Unreadable(why) => return Trust::Unknown(format!("the webhook configuration cannot be read: {why}")),
+            Registration::Read(webhooks) => webhooks,
+        };
+        let (mut refused, mut unknown, mut verified) = (None, None, false);
+        for Webhook { name, configuration, server_name, bundle, public } in webhooks {
+            let said = |why: &dyn std::fmt::Display| format!("the caBundle of webhook {name} in {configuration} {why}");
+            match verify(bundle, pair, server_name, now) {
+                Ok(()) => verified = true,
+                Err(_) if *public => {
+                    unknown.get_or_insert_with(|| said(&"is empty: whoever the API server's machine trusts is not known here"));
+                }
+                Err(distrust @ Distrust::Unchecked(_)) => {
+                    unknown.get_or_insert_with(|| said(&format!("may verify it: {distrust}")));
+                }
+                Err(distrust) => {
+                    refused.get_or_insert_with(|| said(&format!("does not verify it: {distrust}")));
+                }
+            }
+        }
+        match (refused, unknown) {
+            (Some(why), unknown) => {
+                let by_all = !verified && unknown.is_none() && webhooks.iter().any(|webhook| !webhook.bundle.is_empty());
+                Trust::Refused { why, by_all }
+            }
+            (None, Some(why)) => Trust::Unknown(why),
+            (None, None) if webhooks.is_empty() => Trust::Nobody,
+            (None, None) => Trust::Given,
+        }
     }
 }
 
@@ -173,6 +246,7 @@ pub(crate) mod tests {
             name: "pods.podgraft.dev".to_owned(),
             server_name: NAME.to_owned(),
             bundle: bundle.iter().map(|authority| (*authority).clone()).collect(),
+            public: false,
         }
     }
 
@@ -198,18 +272,76 @@ pub(crate) mod tests {
         assert_eq!(Authority::all_in(one.pem.as_bytes())[0].pem, one.pem);
     }
 
+    /// A pair that signs itself, as `openssl req -x509` makes it, and what a bundle with it holds.
+    fn of_itself(change: impl FnOnce(&mut rcgen::CertificateParams)) -> (Authority, Pair) {
+        let mut params = rcgen::CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let time = |unix| time::OffsetDateTime::from_unix_timestamp(unix).unwrap();
+        (params.not_before, params.not_after) = (time(NOW), time(NOW + DAY));
+        change(&mut params);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let pair = Pair::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        (Authority::all_in(certificate.as_bytes()).remove(0), pair)
+    }
+
+    /// Go: `opts.Roots.contains(c)` in crypto/x509's Verify.
+    #[test]
+    fn whoever_is_in_the_bundle_himself_is_trusted() {
+        let (itself, pair) = of_itself(|_| {});
+        let (other, another) = of_itself(|_| {});
+        let both = [other.clone(), itself.clone()];
+        assert_eq!(verify(&both, &pair, NAME, NOW), Ok(()));
+        assert_eq!(verify(&both, &another, NAME, NOW), Ok(()));
+        assert!(verify(&[other], &pair, NAME, NOW).is_err());
+        assert_eq!(verify(&both, &pair, "podgraft.shop.svc", NOW), Err(Distrust::Name("podgraft.shop.svc".to_owned())));
+        assert_eq!(verify(&both, &pair, NAME, NOW + DAY + 1), Err(Distrust::Empty));
+        for (purpose, fine) in [(rcgen::ExtendedKeyUsagePurpose::ServerAuth, true), (rcgen::ExtendedKeyUsagePurpose::ClientAuth, false)] {
+            let (itself, pair) = of_itself(|params| params.extended_key_usages = vec![purpose]);
+            assert_eq!(verify(&[itself], &pair, NAME, NOW).is_ok(), fine);
+        }
+    }
+
+    #[test]
+    fn a_signature_that_cannot_be_checked_here_is_no_reason_for_distrust() {
+        let authority = make::authority(NOW, 10 * DAY).unwrap();
+        let leaf = make::leaf(&authority.certificate, &authority.key, &[NAME.to_owned()], NOW, DAY).unwrap();
+        let mut der = CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap().to_vec();
+        // ecdsa-with-SHA256 becomes ecdsa-with-SHA512, which ring does not have.
+        let (with_256, place) = ([0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02], 7);
+        let places: Vec<usize> = der.windows(8).enumerate().filter(|(_, bytes)| *bytes == with_256).map(|(at, _)| at + place).collect();
+        assert_eq!(places.len(), 2);
+        places.into_iter().for_each(|at| der[at] = 0x04);
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
+        let pair = Pair::of(vec![der.into()], key).unwrap();
+        let other = make::authority(NOW - 1, 10 * DAY).unwrap();
+        let (one, other) = (authority.certificate, other.certificate);
+        let [one, other] = [one, other].map(|certificate| Authority::all_in(certificate.as_bytes()).remove(0));
+        assert!(matches!(verify(std::slice::from_ref(&one), &pair, NAME, NOW), Err(Distrust::Unchecked(_))));
+        let said = Registration::Read(vec![webhook(&[&one])]).trusts(&pair, NOW);
+        assert!(matches!(&said, Trust::Unknown(why) if why.contains("pods.podgraft.dev") && why.contains("cannot be checked")), "{said:?}");
+        assert!(matches!(
+            Registration::Read(vec![webhook(&[&one]), webhook(&[&other])]).trusts(&pair, NOW),
+            Trust::Refused { by_all: false, .. }
+        ));
+    }
+
     #[test]
     fn every_bundle_of_the_registration_counts() {
         let ((one, pair), (other, _)) = (made(10), made(10));
-        assert_eq!(Registration::Unread.trusts(&pair, NOW), None);
-        assert_eq!(Registration::Unreadable("no".to_owned()).trusts(&pair, NOW), None);
-        assert_eq!(Registration::Read(Vec::new()).trusts(&pair, NOW), Some(Ok(())));
-        assert_eq!(Registration::Read(vec![webhook(&[&one]), webhook(&[&other, &one])]).trusts(&pair, NOW), Some(Ok(())));
-        let said = Registration::Read(vec![webhook(&[&one]), webhook(&[&other])]).trusts(&pair, NOW).unwrap().unwrap_err();
-        assert_eq!(
-            said,
-            "the caBundle of webhook pods.podgraft.dev in MutatingWebhookConfiguration podgraft does not verify it: none of its \
-             authorities signed the certificate"
-        );
+        let trusts = |webhooks: &[Webhook]| Registration::Read(webhooks.to_vec()).trusts(&pair, NOW);
+        assert_eq!(Registration::Unread.trusts(&pair, NOW), Trust::Unread);
+        assert!(matches!(Registration::Unreadable("no".to_owned()).trusts(&pair, NOW), Trust::Unknown(why) if why.ends_with("no")));
+        assert_eq!(trusts(&[]), Trust::Nobody);
+        assert_eq!(trusts(&[webhook(&[&one]), webhook(&[&other, &one])]), Trust::Given);
+        let why = "the caBundle of webhook pods.podgraft.dev in MutatingWebhookConfiguration podgraft does not verify it: none of its \
+                   authorities signed the certificate";
+        assert_eq!(trusts(&[webhook(&[&one]), webhook(&[&other])]), Trust::Refused { why: why.to_owned(), by_all: false });
+        let by_all = |webhooks: &[Webhook]| matches!(trusts(webhooks), Trust::Refused { by_all: true, .. });
+        assert!(by_all(&[webhook(&[]), webhook(&[&other])]));
+        assert!(!by_all(&[webhook(&[]), webhook(&[])]), "nobody has written one yet");
+        let public = Webhook { public: true, ..webhook(&[]) };
+        assert!(matches!(trusts(&[public.clone(), webhook(&[&one])]), Trust::Unknown(why) if why.contains("is empty")));
+        assert!(!by_all(&[public, webhook(&[&other])]));
     }
 }

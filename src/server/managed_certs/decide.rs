@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::material::{Asked, Material};
 use crate::server::config::Lives;
 use crate::server::identity::Pair;
-use crate::server::identity::trust::{self, Authority, Registration};
+use crate::server::identity::trust::{self, Authority, Registration, Webhook};
 
 /// How long everything must have been in all bundles before anybody relies on it: every API server learns of a bundle by a watch of its own.
 const PROPAGATION: i64 = 10;
@@ -72,8 +72,12 @@ pub fn decide(scene: &Scene<'_>) -> Step {
         Err(_) if material.next.as_ref().is_some_and(|next| next.valid_at(now)) => return Step::Promote,
         Err(why) => return Step::Replace(why),
     };
+    // Whoever signs is trusted as he was before: nothing has to be waited for, whatever a change of authority is waiting for.
+    if let Some(why) = signer.and_then(|signer| leaf_due(scene, material, signer, pair)) {
+        return Step::Issue(why);
+    }
     let wanted = wanted(scene);
-    if missing(&wanted, registration) {
+    if missing(&wanted, name, registration) {
         return Step::Restore;
     }
     let settled = scene.settled.is_some_and(|settled| settled >= Duration::from_secs(u64::try_from(propagation(lives)).unwrap_or(0)));
@@ -91,26 +95,29 @@ pub fn decide(scene: &Scene<'_>) -> Step {
             }
         }
     }
-    if signer.is_some() {
-        if material.asked == Some(Asked::Leaf) {
-            return Step::Issue("somebody asked for it".to_owned());
-        }
-        if now >= due(pair.not_before, pair.not_after, lives.leaf) && material.next.is_none() {
-            return Step::Issue("a third of its life is left".to_owned());
-        }
-    }
     if !material.over(now).is_empty() {
         return Step::Prune;
     }
-    if settled && excess(&wanted, registration) {
+    if settled && excess(&wanted, name, registration) {
         return Step::Trim;
     }
     let ends = [due(pair.not_before, pair.not_after, lives.leaf), pair.not_after + 1];
     let authorities = material.authorities.first().map(|first| due(first.not_before, first.not_after, lives.authority));
     let soonest = ends.into_iter().chain(authorities).filter(|at| *at > now).min().unwrap_or(now + GLANCE);
     // While something has to settle, it is looked at again when it may have.
-    let settling = if material.next.is_some() || excess(&wanted, registration) { 1 } else { GLANCE };
+    let settling = if material.next.is_some() || excess(&wanted, name, registration) { 1 } else { GLANCE };
     Step::Nothing((soonest - now).clamp(1, settling))
+}
+
+/// Why there has to be a new certificate of the authority that there is.
+fn leaf_due(scene: &Scene<'_>, material: &Material, signer: &Authority, pair: &Pair) -> Option<String> {
+    if material.asked == Some(Asked::Leaf) {
+        return Some("somebody asked for it".to_owned());
+    }
+    // One that lives as long as its authority is followed by that of another.
+    let longer = pair.not_after < signer.not_after;
+    let due = longer && scene.now >= due(pair.not_before, pair.not_after, scene.lives.leaf);
+    due.then(|| "a third of its life is left".to_owned())
 }
 
 /// Why there has to be a next authority.
@@ -133,7 +140,7 @@ pub fn wanted(scene: &Scene<'_>) -> Vec<Authority> {
     let mut wanted = scene.material.map(Material::trusted).unwrap_or_default();
     let Registration::Read(webhooks) = scene.registration else { return wanted };
     let Some(shown) = scene.shown.filter(|shown| trust::verify(&wanted, shown, scene.name, scene.now).is_err()) else { return wanted };
-    for authority in webhooks.iter().flat_map(|webhook| &webhook.bundle) {
+    for authority in ours(webhooks, scene.name).flat_map(|webhook| &webhook.bundle) {
         let vouches = trust::verify(std::slice::from_ref(authority), shown, scene.name, scene.now).is_ok();
         if vouches && !wanted.contains(authority) {
             wanted.push(authority.clone());
@@ -152,17 +159,22 @@ pub fn bundle(wanted: &[Authority], there: &[Authority], trim: bool, now: i64) -
     bundle
 }
 
-/// Whether a bundle lacks somebody who is wanted.
-#[must_use]
-pub fn missing(wanted: &[Authority], registration: &Registration) -> bool {
-    let Registration::Read(webhooks) = registration else { return false };
-    webhooks.iter().any(|webhook| wanted.iter().any(|authority| !webhook.bundle.contains(authority)))
+/// The webhooks that call us by our name. What others in the same configuration hold is theirs.
+pub fn ours<'w>(webhooks: &'w [Webhook], name: &'w str) -> impl Iterator<Item = &'w Webhook> {
+    webhooks.iter().filter(move |webhook| webhook.server_name == name)
 }
 
-/// Whether a bundle has somebody who is not wanted.
-fn excess(wanted: &[Authority], registration: &Registration) -> bool {
+/// Whether a bundle of ours lacks somebody who is wanted.
+#[must_use]
+pub fn missing(wanted: &[Authority], name: &str, registration: &Registration) -> bool {
     let Registration::Read(webhooks) = registration else { return false };
-    webhooks.iter().any(|webhook| webhook.bundle.iter().any(|authority| !wanted.contains(authority)))
+    ours(webhooks, name).any(|webhook| wanted.iter().any(|authority| !webhook.bundle.contains(authority)))
+}
+
+/// Whether a bundle of ours has somebody who is not wanted.
+fn excess(wanted: &[Authority], name: &str, registration: &Registration) -> bool {
+    let Registration::Read(webhooks) = registration else { return false };
+    ours(webhooks, name).any(|webhook| webhook.bundle.iter().any(|authority| !wanted.contains(authority)))
 }
 
 /// When a third of the life is left: of what it is meant to be, or of what it was made for where that is less. Being backdated does not count.

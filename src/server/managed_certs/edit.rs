@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::decide::Step;
-use super::material::{AUTHORITY_KEY, Material, NEXT, NEXT_KEY, RETIRED, ROTATE, print, write_retired};
+use super::material::{AUTHORITY_KEY, Asked, Material, NEXT, NEXT_KEY, RETIRED, ROTATE, print, write_retired};
 use crate::server::config::Lives;
 use crate::server::identity::secret::{AUTHORITIES, CERTIFICATE, Content, KEY};
 use crate::server::identity::trust::Authority;
@@ -29,7 +29,10 @@ pub fn after(step: &Step, before: Option<&Content>, names: &[String], lives: Liv
         Step::Issue(_) => {
             let leaf = make::leaf(&text(AUTHORITIES), &text(AUTHORITY_KEY), names, now, lives.leaf)?;
             put(&mut content, &[(CERTIFICATE, leaf.certificate), (KEY, leaf.key)]);
-            content.annotations.remove(ROTATE);
+            // Who asked for another authority has not got one.
+            if material.asked != Some(Asked::Authority) {
+                content.annotations.remove(ROTATE);
+            }
         }
         Step::Prepare(_) => {
             let next = make::authority(now, lives.authority)?;

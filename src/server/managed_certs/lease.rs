@@ -61,13 +61,29 @@ impl Turns {
         let Some(mut lease) = answered(self.api.get_opt(&self.name)).await? else {
             let spec = Some(self.held(None));
             let lease = Lease { metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() }, spec };
-            return won(answered(self.api.create(&PostParams::default(), &lease)).await, since);
+            return self.won(answered(self.api.create(&PostParams::default(), &lease)).await, since).await;
         };
         if !self.free(&lease, since) {
             return Ok(None);
         }
         lease.spec = Some(self.held(lease.spec.as_ref()));
-        won(answered(self.api.replace(&self.name, &PostParams::default(), &lease)).await, since)
+        self.won(answered(self.api.replace(&self.name, &PostParams::default(), &lease)).await, since).await
+    }
+
+    /// A turn, where the Lease was written and the clock is right. Else somebody else is to have it.
+    async fn won(&self, written: Result<Lease, Failure>, since: Instant) -> Result<Option<Turn>, Failure> {
+        let lease = match written {
+            Ok(lease) => lease,
+            // Somebody else was faster.
+            Err(failure) if failure.status() == Some(409) => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let (clock, turn) = (on_time(&lease.metadata, unix_now()), Turn { lease, since });
+        if let Err(off) = clock {
+            self.give_back(turn).await;
+            return Err(off);
+        }
+        Ok(Some(turn))
     }
 
     /// Gives it back. Where that comes to nothing, its time will be over.
@@ -114,30 +130,31 @@ impl Turns {
     }
 }
 
-fn won(written: Result<Lease, Failure>, since: Instant) -> Result<Option<Turn>, Failure> {
-    match written {
-        Ok(lease) => match off(&lease, unix_now()) {
-            None => Ok(Some(Turn { lease, since })),
-            Some(seconds) => Err(Failure::Unreachable(format!(
-                "this machine's clock is {seconds} s off the API server's: what it made would not be valid for others"
-            ))),
-        },
-        // Somebody else was faster.
-        Err(failure) if failure.status() == Some(409) => Ok(None),
-        Err(failure) => Err(failure),
+/// Whether our clock goes as the API server's does, which noted just now when this was written.
+///
+/// # Errors
+/// It does not.
+pub fn on_time(written: &ObjectMeta, now: i64) -> Result<(), Failure> {
+    let noted = written.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
+    let off = noted.map(|time| time.0.as_second()).max().map_or(0, |noted| now - noted);
+    if off.abs() <= CLOCK {
+        return Ok(());
     }
-}
-
-/// How far our clock is off the API server's, where that is much: it noted just now when the Lease was written.
-fn off(lease: &Lease, now: i64) -> Option<i64> {
-    let noted = lease.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
-    let noted = noted.map(|time| time.0.as_second()).max()?;
-    Some(now - noted).filter(|seconds| seconds.abs() > CLOCK)
+    Err(Failure::Unreachable(format!("this machine's clock is {off} s off the API server's: what it made would not be valid for others")))
 }
 
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
+
+    use std::pin::Pin;
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Poll};
+
+    use axum::http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tower_service::Service;
 
     use super::*;
 
@@ -170,12 +187,59 @@ mod tests {
     #[test]
     fn a_clock_that_is_off_writes_nothing() {
         let mut lease = lease(Some("me"), "1");
-        assert_eq!(off(&lease, 5_000_000), None, "not known");
-        let time = |unix| Some(Time(Timestamp::from_second(unix).unwrap()));
-        let entry = |unix| ManagedFieldsEntry { time: time(unix), ..ManagedFieldsEntry::default() };
-        lease.metadata.managed_fields = Some(vec![entry(1_000_000), entry(4_999_000)]);
-        assert_eq!(off(&lease, 5_000_000), None);
-        assert_eq!(off(&lease, 5_086_400), Some(87_400));
-        assert_eq!(off(&lease, 4_900_000), Some(-99_000));
+        let fine = |lease: &Lease, now| on_time(&lease.metadata, now).is_ok();
+        assert!(fine(&lease, 5_000_000), "not known");
+        lease.metadata.managed_fields = Some(vec![noted(1_000_000), noted(4_999_000)]);
+        assert!(fine(&lease, 5_000_000));
+        let said = on_time(&lease.metadata, 5_086_400).unwrap_err().to_string();
+        assert!(said.contains("clock is 87400 s off"), "{said}");
+        assert!(!fine(&lease, 4_900_000));
+    }
+
+    fn noted(unix: i64) -> ManagedFieldsEntry {
+        ManagedFieldsEntry { time: Some(Time(Timestamp::from_second(unix).unwrap())), ..ManagedFieldsEntry::default() }
+    }
+
+    /// An API server in another time: it has no Lease, takes whatever it is given, and keeps what that was.
+    #[derive(Clone, Default)]
+    struct Elsewhen(Arc<Mutex<Vec<(String, Value)>>>);
+
+    impl Service<Request<Body>> for Elsewhen {
+        type Response = Response<axum::body::Body>;
+        type Error = axum::Error;
+        type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Body>) -> Self::Future {
+            let kept = Arc::clone(&self.0);
+            Box::pin(async move {
+                let (parts, body) = request.into_parts();
+                let answer = |status, value: &Value| Ok(Response::builder().status(status).body(value.to_string().into()).unwrap());
+                if parts.method == "GET" {
+                    return answer(404, &json!({"kind": "Status", "code": 404, "reason": "NotFound", "message": "none"}));
+                }
+                let body = axum::body::to_bytes(axum::body::Body::new(body), 1 << 20).await?;
+                let mut written: Value = serde_json::from_slice(&body).unwrap();
+                kept.lock().unwrap().push((parts.method.to_string(), written.clone()));
+                written["metadata"]["managedFields"] = serde_json::to_value([noted(1_000_000)]).unwrap();
+                answer(200, &written)
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn whose_clock_is_off_gives_the_lease_back() {
+        let server = Elsewhen::default();
+        let client = kube::Client::new(server.clone(), "x");
+        let mut turns = Turns::new(Api::namespaced(client, "x"), "podgraft".to_owned(), "me".to_owned());
+        let said = turns.take().await.unwrap_err().to_string();
+        assert!(said.contains("clock is"), "{said}");
+        let written = server.0.lock().unwrap().clone();
+        let holders: Vec<(&str, &Value)> =
+            written.iter().map(|(method, lease)| (method.as_str(), &lease["spec"]["holderIdentity"])).collect();
+        assert_eq!(holders, [("POST", &json!("me")), ("PUT", &Value::Null)]);
     }
 }

@@ -9,8 +9,9 @@ use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 
 use super::Kept;
-use super::decide::{Step, bundle};
+use super::decide::{Step, bundle, ours};
 use super::edit;
+use super::lease;
 use crate::server::cluster::{Failure, answered};
 use crate::server::config::Lives;
 use crate::server::identity::trust::{Authority, Registration, Webhook};
@@ -129,33 +130,41 @@ impl Writer {
             answered(self.secrets.replace(&self.secret, &params, &secret)).await
         };
         match written {
+            // What others cannot use yet they will replace: whoever takes a turn is asked for his clock before he writes.
+            Ok(made) if new => lease::on_time(&made.metadata, unix_now()).map(|()| true).map_err(Trouble::Secret),
             Ok(_) => Ok(true),
             Err(failure) if failure.status() == Some(409) => Ok(false),
             Err(failure) => Err(Trouble::Secret(failure)),
         }
     }
 
-    /// Writes the bundles, and no other field. A configuration that changed meanwhile is to be looked at first.
+    /// Writes the bundles of the webhooks that call by this name, and no other field. A configuration that changed meanwhile is to be looked
+    /// at first.
     ///
     /// # Errors
     /// One cannot be written.
-    pub async fn bundles(&self, now: &Configurations, wanted: &[Authority], trim: bool) -> Result<(), Trouble> {
+    pub async fn bundles(&self, now: &Configurations, name: &str, wanted: &[Authority], trim: bool) -> Result<(), Trouble> {
         if let Ok(Some(there)) = &now.mutating {
-            let done = apply(&self.mutating, there, &webhook_config::mutating(there), wanted, trim).await;
+            let webhooks = webhook_config::mutating(there);
+            let done = apply(&self.mutating, there, &ours(&webhooks, name).collect::<Vec<_>>(), wanted, trim).await;
             done.map_err(|failure| Trouble::Bundle("the MutatingWebhookConfiguration", failure))?;
         }
         if let Ok(Some(there)) = &now.validating {
-            let done = apply(&self.validating, there, &webhook_config::validating(there), wanted, trim).await;
+            let webhooks = webhook_config::validating(there);
+            let done = apply(&self.validating, there, &ours(&webhooks, name).collect::<Vec<_>>(), wanted, trim).await;
             done.map_err(|failure| Trouble::Bundle("the ValidatingWebhookConfiguration", failure))?;
         }
         Ok(())
     }
 }
 
-async fn apply<K>(api: &Api<K>, there: &K, webhooks: &[Webhook], wanted: &[Authority], trim: bool) -> Result<(), Failure>
+async fn apply<K>(api: &Api<K>, there: &K, webhooks: &[&Webhook], wanted: &[Authority], trim: bool) -> Result<(), Failure>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
+    if webhooks.is_empty() {
+        return Ok(());
+    }
     let meta = there.meta();
     let name = meta.name.clone().unwrap_or_default();
     let patch = patch(&K::kind(&()), &name, meta.resource_version.as_deref(), webhooks, wanted, trim);
@@ -168,7 +177,7 @@ where
 }
 
 /// What is applied: the bundle of each webhook, by its name, and nothing else.
-fn patch(kind: &str, name: &str, version: Option<&str>, webhooks: &[Webhook], wanted: &[Authority], trim: bool) -> Value {
+fn patch(kind: &str, name: &str, version: Option<&str>, webhooks: &[&Webhook], wanted: &[Authority], trim: bool) -> Value {
     let webhooks: Vec<Value> = webhooks
         .iter()
         .map(|webhook| {
@@ -194,7 +203,7 @@ mod tests {
     fn nothing_but_bundles_is_applied() {
         let ((one, _), (other, _)) = (made(10), made(10));
         let patch =
-            |trim| patch("MutatingWebhookConfiguration", "podgraft", Some("7"), &[webhook(&[&other])], std::slice::from_ref(&one), trim);
+            |trim| patch("MutatingWebhookConfiguration", "podgraft", Some("7"), &[&webhook(&[&other])], std::slice::from_ref(&one), trim);
         let read = |patch: &Value| {
             let bundle: ByteString = serde_json::from_value(patch["webhooks"][0]["clientConfig"]["caBundle"].clone()).unwrap();
             Authority::all_in(&bundle.0)

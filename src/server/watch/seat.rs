@@ -49,7 +49,7 @@ where
     /// Lists everything and hands it over at once.
     pub(super) async fn list(&mut self) -> Result<(), Trouble> {
         let mut params =
-            ListParams { label_selector: self.source.labels.clone(), field_selector: self.source.fields.clone(), ..ListParams::default() };
+            ListParams { label_selector: self.source.labels.clone(), field_selector: self.source.fields(), ..ListParams::default() };
         if self.listed {
             params.limit = Some(PAGE);
         } else {
@@ -83,7 +83,7 @@ where
         let from = self.at.clone().unwrap_or_default();
         let params = WatchParams {
             label_selector: self.source.labels.clone(),
-            field_selector: self.source.fields.clone(),
+            field_selector: self.source.fields(),
             timeout: u32::try_from(self.around.lasts.as_secs()).ok(),
             ..WatchParams::default()
         };
@@ -101,7 +101,7 @@ where
             let mut gathered = Gathered { version: None, changes: Vec::new() };
             let mut end = gathered.put(event);
             let until = Instant::now() + GATHER;
-            while end.is_none() && !gathered.changes.is_empty() && gathered.changes.len() < GATHER_AT_MOST {
+            while self.source.only.is_none() && end.is_none() && !gathered.changes.is_empty() && gathered.changes.len() < GATHER_AT_MOST {
                 match timeout_at(until, stream.next()).await {
                     Ok(event) => end = gathered.put(event),
                     Err(_) => break,

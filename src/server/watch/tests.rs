@@ -47,13 +47,23 @@ fn start(answers: Vec<Said>, optional: bool) -> Told {
 
 /// The same over a script.
 fn start_by(server: Scripted, optional: bool) -> Told {
-    let api: Api<ConfigMap> = Api::all(server.client());
+    start_of(server, |api| Source { optional, ..Source::all("maps", api) })
+}
+
+/// What it is told of failures of one object is written as `failed 403`.
+fn start_of(server: Scripted, source: impl FnOnce(Api<ConfigMap>) -> Source<ConfigMap>) -> Told {
+    let source = source(Api::all(server.client()));
     let around = Around { metrics: Arc::new(Metrics::new()), ready: Ready::default(), lasts: LASTS };
     let (sender, news) = channel();
     let name = |map: &ConfigMap| map.metadata.name.clone().unwrap_or_default();
     let mut panicked = false;
-    let source = Source { optional, ..Source::all("maps", api) };
-    let watch = Watch::start(source, &around, move |news: News<ConfigMap>| {
+    let (failures, one) = (sender.clone(), source.only.is_some());
+    let failed = move |failure: &Failure| {
+        if one {
+            let _ = failures.send(format!("failed {}", failure.status().unwrap_or(0)));
+        }
+    };
+    let take = move |news: News<ConfigMap>| {
         let text = match news {
             News::All(maps) => format!("all {}", maps.iter().map(name).collect::<Vec<_>>().join(" ")),
             News::Changes(changes) => {
@@ -69,7 +79,8 @@ fn start_by(server: Scripted, optional: bool) -> Told {
             panic!("as ordered");
         }
         let _ = sender.send(text);
-    });
+    };
+    let watch = Watch::start_telling(source, &around, take, failed);
     Told { news, api: server, around, _watch: watch }
 }
 
@@ -178,4 +189,39 @@ async fn the_age_grows_while_nobody_answers_and_falls_after() {
     }
     // It was there all the time, and is again.
     assert!(told.around.ready.is_ready());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn of_one_object_every_change_is_told_at_once_and_every_failure() {
+    let began = Instant::now();
+    let changes = [("MODIFIED", object("a", 2)), ("DELETED", object("a", 3))];
+    let told =
+        start_of(Scripted::of(vec![failure(403), failure(403), list(&["a"], 1), watched(&changes), watched(&[])]), |api| Source::one("map", api, "a"));
+    assert!(told.around.ready.is_ready(), "nobody waits for it");
+    assert_eq!([told.next(), told.next(), told.next()], ["failed 403", "failed 403", "all a"]);
+    assert!(began.elapsed() > Duration::from_millis(1700), "pauses grow while the API server says no: {:?}", began.elapsed());
+    assert_eq!([told.next(), told.next()], ["is a", "gone a"]);
+    assert!((0..4).all(|number| told.asked(number).contains("fieldSelector=metadata.name%3Da")), "{}", told.asked(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_panics_is_counted_and_begun_again() {
+    let (metrics, mut times) = (Arc::new(Metrics::new()), 0);
+    let (again, begun) = tokio::sync::oneshot::channel();
+    let mut again = Some(again);
+    let counted = Arc::clone(&metrics);
+    let going = tokio::spawn(async move {
+        let begin = || {
+            times += 1;
+            let again = if times > 1 { again.take() } else { None };
+            async move {
+                again.expect("as ordered").send(()).unwrap();
+                std::future::pending::<()>().await;
+            }
+        };
+        unending("a test", &counted, begin).await;
+    });
+    begun.await.unwrap();
+    assert_eq!(metrics.panics.get(), 1);
+    going.abort();
 }

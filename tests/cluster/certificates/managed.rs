@@ -27,7 +27,7 @@ pub fn nothing(story: &Story) {
     };
     together();
     let mut seen = BTreeSet::from([scene.secret("ca.crt")]);
-    let (made, lost) = scene.under_calls(2, || {
+    let calls = scene.under_calls(2, || {
         for _ in 0..10 {
             story.api.delete(&scene.secret_path()).unwrap().object("the Secret, gone");
             wait::until("another Secret", || if scene.secret("tls.crt").is_empty() { Err("none") } else { Ok(()) });
@@ -35,7 +35,7 @@ pub fn nothing(story: &Story) {
             together();
         }
     });
-    assert!(lost.is_empty(), "{} of {made} Pods were lost: {}", lost.len(), lost[0]);
+    calls.all_fine();
     assert_eq!(scene.shown().into_iter().collect::<BTreeSet<_>>().len(), 1);
     assert_eq!(scene.metrics("podgraft_certificate_trusted", ""), [1.0; 5]);
     // The Lease is nobody's: it is held while somebody writes.
@@ -68,20 +68,63 @@ pub fn expired(story: &Story) {
     });
 }
 
-/// Asks for an authority, and waits until all show a certificate of it.
-fn rotate(scene: &Scene) {
-    let before = Authority::all_in(scene.secret("ca.crt").as_bytes()).remove(0);
-    let ask = json!({"metadata": {"annotations": {"podgraft.dev/rotate": "ca"}}});
+/// Asks for a certificate (`leaf`) or for an authority (`ca`).
+pub fn ask(scene: &Scene, what: &str) {
+    let ask = json!({"metadata": {"annotations": {"podgraft.dev/rotate": what}}});
     scene.story.api.patch(&scene.secret_path(), "merge", &ask).object("the Secret");
+}
+
+/// Asks for a certificate, and waits until all show it.
+pub fn rotate_leaf(scene: &Scene) {
+    let before = scene.secret("tls.crt");
+    ask(scene, "leaf");
+    wait::until("another certificate", || if scene.secret("tls.crt") == before { Err("the old one") } else { Ok(()) });
+    scene.until_shown(&scene.secret("tls.crt"));
+}
+
+/// Waits until another authority than this one signs, and all show a certificate of it.
+pub fn until_another_signs(scene: &Scene, before: &Authority) {
     wait::until("another authority to sign", || {
         let now = Authority::all_in(scene.secret("ca.crt").as_bytes());
-        if now.first() == Some(&before) { Err("the old one signs") } else { Ok(()) }
+        if now.first() == Some(before) { Err("the old one signs") } else { Ok(()) }
     });
     // A natural renewal may come in between: then the one after it.
     wait::until("all replicas to show it", || {
         let wanted = Authority::all_in(scene.secret("tls.crt").as_bytes())[0].der().to_vec();
         if scene.shown().iter().all(|leaf| *leaf == wanted) { Ok(()) } else { Err("not all do") }
     });
+}
+
+/// The authority that signs.
+pub fn signer(scene: &Scene) -> Authority {
+    Authority::all_in(scene.secret("ca.crt").as_bytes()).remove(0)
+}
+
+fn rotate(scene: &Scene) {
+    let before = signer(scene);
+    ask(scene, "ca");
+    until_another_signs(scene, &before);
+}
+
+/// Certificates alone: the authority and the bundles stay as they are. The first half on connections that are kept, the second on new ones.
+pub fn leaves(story: &Story) {
+    let mut scene = Scene::new(story, true);
+    scene.start(3, &["--certs=managed"]);
+    scene.in_force();
+    let (authorities, bundles) = (scene.secret("ca.crt"), scene.bundles());
+    let calls = scene.under_calls(2, || {
+        for number in 0..ROTATIONS {
+            if number == ROTATIONS / 2 {
+                scene.leave_slowly();
+            }
+            rotate_leaf(&scene);
+        }
+    });
+    calls.all_fine();
+    assert_eq!((scene.secret("ca.crt"), scene.bundles()), (authorities, bundles));
+    for reloads in scene.metrics("podgraft_reloads_total", "what=\"certificate\",result=\"ok\"") {
+        assert!(reloads >= ROTATIONS as f64, "{reloads}");
+    }
 }
 
 fn rotations(story: &Story, kept: bool) {
@@ -91,9 +134,8 @@ fn rotations(story: &Story, kept: bool) {
     if !kept {
         scene.leave_slowly();
     }
-    let (made, lost) = scene.under_calls(2, || (0..ROTATIONS).for_each(|_| rotate(&scene)));
-    crate::harness::say(&format!("{}: {made} Pods, {} lost", story.name, lost.len()));
-    assert!(lost.is_empty(), "{} of {made} Pods were lost: {}", lost.len(), lost[0]);
+    let calls = scene.under_calls(2, || (0..ROTATIONS).for_each(|_| rotate(&scene)));
+    calls.all_fine();
     for reloads in scene.metrics("podgraft_reloads_total", "what=\"certificate\",result=\"ok\"") {
         assert!(reloads >= ROTATIONS as f64, "{reloads}");
     }
@@ -118,7 +160,7 @@ pub fn short_lives(story: &Story) {
     let mut scene = Scene::new(story, true);
     scene.start(3, &FLAGS);
     scene.in_force();
-    let (made, lost) = scene.under_calls(2, || {
+    let calls = scene.under_calls(2, || {
         for _ in 0..2 {
             let before = Authority::all_in(scene.secret("ca.crt").as_bytes()).remove(0);
             wait::until("another authority to sign", || {
@@ -127,7 +169,7 @@ pub fn short_lives(story: &Story) {
             });
         }
     });
-    assert!(lost.is_empty(), "{} of {made} Pods were lost: {}", lost.len(), lost[0]);
+    calls.all_fine();
 }
 
 /// Emptied, replaced, overwritten: back within seconds, and nobody else's field is touched.
@@ -139,9 +181,9 @@ pub fn drift(story: &Story) {
     scene.in_force();
     let good = scene.bundle();
     let back = |what: &str| {
-        wait::until_within(Duration::from_secs(5), &format!("the bundle to be back after it was {what}"), || {
-            let bundle = scene.bundle();
-            if bundle == good { Ok(()) } else { Err(bundle.len()) }
+        wait::until_within(Duration::from_secs(5), &format!("the bundles to be back after they were {what}"), || {
+            let bundles = scene.bundles();
+            if bundles.iter().all(|bundle| *bundle == good) { Ok(()) } else { Err(bundles.map(|bundle| bundle.len())) }
         })
         .unwrap();
         scene.in_force();

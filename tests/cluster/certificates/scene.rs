@@ -1,9 +1,9 @@
 //! A Service with Podgrafts behind it, as it is installed: registered by the Service's name, with the rights that the chart gives, and the bundle
 //! left to whoever is to write it.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use base64::Engine;
@@ -15,8 +15,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use serde_json::{Value, json};
 
+use super::calls::{self, Calls, Changes};
 use crate::harness::account::Account;
-use crate::harness::api::Api;
 use crate::harness::front::Front;
 use crate::harness::podgraft::{Registered, Registration, Serving};
 use crate::harness::story::Story;
@@ -25,7 +25,8 @@ use crate::harness::wait;
 pub const SERVICE: &str = "podgraft";
 pub const SECRET: &str = "podgraft-tls";
 const PORT: u16 = 8443;
-const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+const MUTATING: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+const VALIDATING: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
 const PRESETS: &str = "
 apiVersion: podgraft.dev/v1beta1
 kind: ClusterPodPreset
@@ -44,6 +45,7 @@ pub struct Scene<'s> {
     registered: Option<Registered>,
     front: Option<Front>,
     pub replicas: Vec<Serving>,
+    dead: RefCell<Vec<usize>>,
 }
 
 impl<'s> Scene<'s> {
@@ -64,14 +66,33 @@ impl<'s> Scene<'s> {
         let made = story.api.post(&format!("/api/v1/namespaces/{}/services", account.namespace), &service).object("the Service");
         let address = format!("{}:{PORT}", made["spec"]["clusterIP"].as_str().unwrap()).parse().unwrap();
         let registration = Registration::of(&story.name, &story.name);
-        let mut scene = Scene { story, account, registration, inject, address, registered: None, front: None, replicas: Vec::new() };
+        let mut scene = Scene {
+            story,
+            account,
+            registration,
+            inject,
+            address,
+            registered: None,
+            front: None,
+            replicas: Vec::new(),
+            dead: RefCell::default(),
+        };
         scene.register();
         scene
     }
 
-    /// Registers, with an empty bundle.
+    /// Registers for Pods and for presets, with empty bundles.
     fn register(&mut self) {
         self.registered = Some(Registered::make(self.story.api.clone(), &self.object("")));
+        let mut object = self.object("");
+        object["kind"] = json!("ValidatingWebhookConfiguration");
+        let webhook = &mut object["webhooks"][0];
+        webhook.as_object_mut().unwrap().remove("reinvocationPolicy");
+        webhook["rules"] =
+            json!([{"operations": ["CREATE"], "apiGroups": ["podgraft.dev"], "apiVersions": ["*"], "resources": ["podpresets"]}]);
+        webhook["clientConfig"]["service"]["path"] = json!("/validate");
+        webhook["sideEffects"] = json!("None");
+        self.story.api.post(VALIDATING, &object).object("the registration for presets");
     }
 
     /// The registration as it is applied, with this bundle.
@@ -99,14 +120,17 @@ impl<'s> Scene<'s> {
     pub fn start_each(&mut self, replicas: &[&[&str]]) {
         let own = [format!("--namespace={}", self.account.namespace), format!("--webhook-configuration={}", self.registration.name)];
         let all = [own[0].as_str(), own[1].as_str(), "--listen=127.0.0.1:0", "--shutdown-delay=1h"];
-        let (plane, account) = (self.story.plane, &self.account);
+        let (plane, account, story) = (self.story.plane, &self.account, &self.story.name);
         self.replicas = thread::scope(|scope| {
             let starting: Vec<_> = replicas
                 .iter()
                 .enumerate()
                 .map(|(number, flags)| {
-                    let (flags, name) = ([&all, *flags].concat(), format!("{}-{number}", self.story.name));
-                    scope.spawn(move || Serving::start_with(plane, &name, PRESETS, &flags, &account.environment()).unwrap())
+                    let (flags, name) = ([&all, *flags].concat(), format!("{story}-{number}"));
+                    scope.spawn(move || {
+                        let environment = [account.environment().to_vec(), vec![("HOSTNAME", name.clone().into())]].concat();
+                        Serving::start_with(plane, &name, PRESETS, &flags, &environment).unwrap()
+                    })
                 })
                 .collect();
             starting.into_iter().map(|one| one.join().unwrap()).collect()
@@ -135,7 +159,7 @@ impl<'s> Scene<'s> {
 
     /// One Pod through the API server.
     pub fn call(&self) -> Result<(), String> {
-        call(&self.story.api, &self.story.name)
+        calls::call(&self.story.api, &self.story.name)
     }
 
     /// The name that the API server expects in the certificate.
@@ -143,19 +167,28 @@ impl<'s> Scene<'s> {
         format!("{SERVICE}.{}.svc", self.account.namespace)
     }
 
-    /// The bundle of the registration now.
+    /// The bundle of the registration for Pods now.
     pub fn bundle(&self) -> String {
-        let path = format!("{CONFIGURATIONS}/{}", self.registration.name);
-        let object = self.story.api.get(&path).unwrap().object("the registration");
+        self.bundle_of(MUTATING)
+    }
+
+    /// Both bundles, for Pods and for presets.
+    pub fn bundles(&self) -> [String; 2] {
+        [MUTATING, VALIDATING].map(|kind| self.bundle_of(kind))
+    }
+
+    fn bundle_of(&self, kind: &str) -> String {
+        let object = self.story.api.get(&format!("{kind}/{}", self.registration.name)).unwrap().object("the registration");
         let bundle = object["webhooks"][0]["clientConfig"]["caBundle"].as_str().unwrap_or_default().to_owned();
         String::from_utf8(STANDARD.decode(bundle).unwrap()).unwrap()
     }
 
-    /// Sets the bundle as a person would.
+    /// Sets both bundles as a person would.
     pub fn set_bundle(&self, bundle: &str) {
-        let path = format!("{CONFIGURATIONS}/{}", self.registration.name);
         let patch = json!([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": STANDARD.encode(bundle)}]);
-        self.story.api.patch(&path, "json", &patch).object("the bundle");
+        for kind in [MUTATING, VALIDATING] {
+            self.story.api.patch(&format!("{kind}/{}", self.registration.name), "json", &patch).object("the bundle");
+        }
     }
 
     /// A value of the Secret.
@@ -184,7 +217,7 @@ impl<'s> Scene<'s> {
 
     /// What every replica shows: the leaf of each, as DER.
     pub fn shown(&self) -> Vec<Vec<u8>> {
-        self.replicas.iter().map(|replica| leaf(&replica.webhook, &self.server_name())).collect()
+        self.living().map(|replica| leaf(&replica.webhook, &self.server_name())).collect()
     }
 
     /// Waits until all replicas show the certificate of a PEM text.
@@ -196,41 +229,48 @@ impl<'s> Scene<'s> {
         });
     }
 
-    /// Whether the bundle verifies what the Secret holds, for the Service's name.
+    /// Whether both bundles verify what the Secret holds, for the Service's name.
     pub fn trusted(&self) -> Result<(), String> {
         let pair =
             Pair::from_pem(self.secret("tls.crt").as_bytes(), self.secret("tls.key").as_bytes()).map_err(|error| error.to_string())?;
         let now = podgraft::server::identity::unix_now();
-        verify(&Authority::all_in(self.bundle().as_bytes()), &pair, &self.server_name(), now).map_err(|error| error.to_string())
+        self.bundles().iter().try_for_each(|bundle| {
+            verify(&Authority::all_in(bundle.as_bytes()), &pair, &self.server_name(), now).map_err(|error| error.to_string())
+        })
     }
 
-    /// Runs something while Pods are made; gives how many were, and what went wrong with each that was lost.
-    pub fn under_calls(&self, makers: usize, work: impl FnOnce()) -> (usize, Vec<String>) {
-        let (over, made) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let lost = thread::scope(|scope| {
-            let makers: Vec<_> = (0..makers)
-                .map(|_| {
-                    let (over, made, api, namespace) = (&over, &made, self.story.api.clone(), self.story.name.clone());
-                    scope.spawn(move || {
-                        let mut lost = Vec::new();
-                        while !over.load(Ordering::Relaxed) {
-                            lost.extend(call(&api, &namespace).err());
-                            made.fetch_add(1, Ordering::Relaxed);
-                        }
-                        lost
-                    })
-                })
-                .collect();
-            // The makers end also where the work does not succeed.
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            over.store(true, Ordering::Relaxed);
-            let lost = makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect();
-            if let Err(panic) = done {
-                std::panic::resume_unwind(panic);
-            }
-            lost
-        });
-        (made.into_inner(), lost)
+    /// Runs something while Pods are made.
+    pub fn under_calls(&self, makers: usize, work: impl FnOnce()) -> Calls {
+        calls::under(&self.story.api, &self.story.name, makers, work)
+    }
+
+    /// When the bundle changes from now on.
+    pub fn changes(&self) -> Changes {
+        Changes::of(&self.story.api, MUTATING, &self.registration.name)
+    }
+
+    /// Kills a replica, to which nobody is led any more.
+    pub fn kill(&self, number: usize) {
+        self.front.as_ref().unwrap().leave_out(self.replicas[number].webhook.parse().unwrap());
+        self.dead.borrow_mut().push(number);
+        self.replicas[number].held.signal("KILL");
+    }
+
+    /// Those that were not killed.
+    pub fn living(&self) -> impl Iterator<Item = &Serving> {
+        self.replicas.iter().enumerate().filter(|(number, _)| !self.dead.borrow().contains(number)).map(|(_, replica)| replica)
+    }
+
+    /// The name of a replica, as it has it in a cluster.
+    pub fn name_of(&self, number: usize) -> String {
+        format!("{}-{number}", self.story.name)
+    }
+
+    /// What `/readyz?verbose` of a replica says.
+    pub fn verbose(&self, number: usize) -> String {
+        let url = format!("http://{}/readyz?verbose", self.replicas[number].admin);
+        let mut answer = ureq::get(url).config().http_status_as_error(false).build().call().unwrap();
+        answer.body_mut().read_to_string().unwrap()
     }
 
     /// A metric of every replica.
@@ -239,13 +279,10 @@ impl<'s> Scene<'s> {
     }
 }
 
-fn call(api: &Api, namespace: &str) -> Result<(), String> {
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "pod-"}, "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]}});
-    let answer = api.post(&format!("/api/v1/namespaces/{namespace}/pods?dryRun=All"), &pod);
-    if !answer.taken() {
-        return Err(answer.message());
+impl Drop for Scene<'_> {
+    fn drop(&mut self) {
+        let _ = self.story.api.delete(&format!("{VALIDATING}/{}", self.registration.name));
     }
-    if answer.body["spec"]["containers"][0]["env"][0]["name"] == "GRAFTED" { Ok(()) } else { Err("not grafted".to_owned()) }
 }
 
 /// The certificate that is shown at an address.

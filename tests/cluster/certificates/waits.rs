@@ -5,6 +5,7 @@ use podgraft::server::identity::{make, unix_now};
 use super::scene::{SECRET, Scene};
 use crate::harness::story::Story;
 use crate::harness::wait;
+use crate::outage::Forwarder;
 
 const DAY: i64 = 86_400;
 
@@ -62,7 +63,7 @@ fn changes(scene: &mut Scene, first: &Issued, put: impl Fn(&Scene, &Issued)) {
     scene.in_force();
     scene.leave_slowly();
     let reloaded: [f64; 2] = scene.metrics("podgraft_reloads_total", "what=\"certificate\",result=\"ok\"").try_into().unwrap();
-    let (made, lost) = scene.under_calls(2, || {
+    let calls = scene.under_calls(2, || {
         let second = issued(scene);
         put(scene, &second);
         wait::until("it to be said that the pair waits", || {
@@ -70,12 +71,13 @@ fn changes(scene: &mut Scene, first: &Issued, put: impl Fn(&Scene, &Issued)) {
             if scene.replicas.iter().all(waits) { Ok(()) } else { Err("not all say so") }
         });
         assert_eq!(scene.metrics("podgraft_certificate_trusted", ""), [1.0; 2], "the old one is shown");
+        assert!(scene.verbose(0).contains("[!]certificate: a new one waits"), "{}", scene.verbose(0));
         scene.set_bundle(&format!("{}{}", first.authority, second.authority));
         scene.until_shown(&second.certificate);
         scene.set_bundle(&second.authority);
         assert_eq!(scene.metrics("podgraft_reloads_total", "what=\"certificate\",result=\"ok\""), reloaded.map(|number| number + 1.0));
     });
-    assert!(lost.is_empty(), "{} of {made} Pods were lost: {}", lost.len(), lost[0]);
+    calls.all_fine();
 }
 
 /// Who may not read the registration takes a new pair as it comes, and says that it does not know.
@@ -95,9 +97,59 @@ pub fn unreadable(story: &Story) {
     let second = issued(&scene);
     put(&second);
     scene.until_shown(&second.certificate);
-    let verbose =
-        ureq::get(format!("http://{}/readyz?verbose", scene.replicas[0].admin)).call().unwrap().body_mut().read_to_string().unwrap();
+    let verbose = scene.verbose(0);
     assert!(verbose.contains("[!]trust: the webhook configuration cannot be read"), "{verbose}");
     let metrics = ureq::get(format!("http://{}/metrics", scene.replicas[0].admin)).call().unwrap().body_mut().read_to_string().unwrap();
     assert!(!metrics.contains("podgraft_certificate_trusted"), "{metrics}");
+}
+
+/// What `openssl req -x509` makes: a serving certificate that is its own authority, and is in the bundle itself.
+pub fn itself(story: &Story) {
+    let mut scene = Scene::new(story, true);
+    let made = || {
+        let mut params = rcgen::CertificateParams::new(vec![scene.server_name()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let now = time::OffsetDateTime::now_utc();
+        (params.not_before, params.not_after) = (now - time::Duration::HOUR, now + time::Duration::DAY);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        Issued { authority: certificate.clone(), certificate, key: key.serialize_pem() }
+    };
+    let (first, second) = (made(), made());
+    let put = |scene: &Scene, issued: &Issued| scene.put_secret(&[("tls.crt", &issued.certificate), ("tls.key", &issued.key)]);
+    put(&scene, &first);
+    scene.set_bundle(&first.authority);
+    let flags = [format!("--tls-secret={SECRET}")];
+    scene.start(2, &["--certs=secret", &flags[0]]);
+    scene.in_force();
+    scene.leave_slowly();
+    assert_eq!(scene.metrics("podgraft_certificate_trusted", ""), [1.0; 2]);
+    let calls = scene.under_calls(2, || {
+        put(&scene, &second);
+        scene.set_bundle(&format!("{}{}", first.authority, second.authority));
+        scene.until_shown(&second.certificate);
+        scene.set_bundle(&second.authority);
+        assert_eq!(scene.metrics("podgraft_certificate_trusted", ""), [1.0; 2]);
+    });
+    calls.all_fine();
+}
+
+/// Watches that are dead and do not say so are noticed, those of the Secret and of the registration too.
+pub fn deaf(story: &Story) {
+    let mut scene = Scene::new(story, true);
+    let forwarder = Forwarder::to(story.plane.url().strip_prefix("https://").unwrap().parse().unwrap());
+    scene.account = scene.account.at(story.plane, &format!("https://{}", forwarder.address));
+    let first = issued(&scene);
+    scene.put_secret(&[("tls.crt", &first.certificate), ("tls.key", &first.key)]);
+    scene.set_bundle(&first.authority);
+    let flags = [format!("--tls-secret={SECRET}")];
+    scene.start(1, &["--certs=secret", &flags[0], "--watch-timeout=5s"]);
+    scene.in_force();
+    let ages = scene.metrics("podgraft_store_age_seconds", "store=\"certificate_secret\"");
+    assert!(ages.iter().all(|age| *age < 60.0), "{ages:?}");
+    forwarder.fall_silent();
+    let second = issued(&scene);
+    scene.put_secret(&[("tls.crt", &second.certificate), ("tls.key", &second.key)]);
+    scene.set_bundle(&format!("{}{}", first.authority, second.authority));
+    scene.until_shown(&second.certificate);
 }

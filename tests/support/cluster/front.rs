@@ -49,6 +49,11 @@ impl Front {
         *self.behind.lock().unwrap() = vec![behind];
     }
 
+    /// New connections go there no more.
+    pub fn leave_out(&self, gone: SocketAddr) {
+        self.behind.lock().unwrap().retain(|one| *one != gone);
+    }
+
     /// Whatever comes back comes so much later.
     pub fn late_by(&self, delay: Duration) {
         self.delay.store(delay.as_millis() as u64, Ordering::Relaxed);

@@ -195,6 +195,69 @@ fn a_next_authority_that_nobody_can_be_known_to_trust_waits() {
     assert_eq!(paper.seen(due, LONG, &Registration::Read(Vec::new())), Step::Promote, "nobody calls");
 }
 
+/// The owner copies the authority into the registration himself, say, or there is no right to.
+#[test]
+fn a_certificate_is_renewed_whatever_a_change_of_authority_waits_for() {
+    let unreadable = Registration::Unreadable(String::new());
+    let mut paper = Paper::started();
+    let mut done = Vec::new();
+    for day in (0..1900).step_by(10) {
+        let now = NOW + day * DAY;
+        let step = paper.seen(now, LONG, &unreadable);
+        if !matches!(step, Step::Nothing(_)) {
+            paper.act(&step, now);
+            done.push(format!("{step:?}").split('(').next().unwrap().to_owned());
+        }
+        paper.material().unwrap().usable(NAME, now).unwrap();
+    }
+    let number = |word: &str| done.iter().filter(|step| *step == word).count();
+    assert_eq!((number("Prepare"), number("Promote")), (1, 1), "{done:?}");
+    assert!(number("Issue") > 25 && number("Issue") + 2 == done.len(), "{done:?}");
+    // A bundle that does not take what is written.
+    let mut paper = Paper::started();
+    paper.content.as_mut().unwrap().annotations.insert(ROTATE.to_owned(), "ca".to_owned());
+    paper.act(&paper.step(NOW, LONG), NOW);
+    assert_eq!(paper.step(NOW, LONG), Step::Restore);
+    let due = NOW + 60 * DAY;
+    let step = paper.step(due, LONG);
+    assert!(matches!(step, Step::Issue(_)), "{step:?}");
+    paper.act(&step, due);
+    assert_eq!(paper.step(due, LONG), Step::Restore);
+}
+
+#[test]
+fn a_certificate_that_could_not_live_longer_is_not_made_again_and_again() {
+    let mut paper = Paper::started();
+    let unreadable = Registration::Unreadable(String::new());
+    let end = NOW + 1825 * DAY;
+    for now in [end - 30 * DAY, end - 600, end - 1] {
+        while !matches!(paper.seen(now, LONG, &unreadable), Step::Nothing(_)) {
+            let step = paper.seen(now, LONG, &unreadable);
+            assert!(now == end - 30 * DAY, "{step:?}");
+            paper.act(&step, now);
+        }
+    }
+}
+
+#[test]
+fn who_asked_for_an_authority_gets_one_though_the_certificate_is_due_too() {
+    let mut paper = Paper::started();
+    paper.content.as_mut().unwrap().annotations.insert(ROTATE.to_owned(), "ca".to_owned());
+    paper.run(NOW + 60 * DAY, None, &["Issue", "Prepare", "Restore"]);
+}
+
+#[test]
+fn others_in_the_same_configuration_are_left_alone() {
+    let mut paper = Paper::started();
+    let theirs = Paper::started().bundle;
+    let other = Webhook { server_name: "other.shop.svc".to_owned(), ..webhook(&theirs.iter().collect::<Vec<_>>()) };
+    let together = |paper: &Paper| Registration::Read(vec![webhook(&paper.bundle.iter().collect::<Vec<_>>()), other.clone()]);
+    assert!(matches!(paper.seen(NOW, LONG, &together(&paper)), Step::Nothing(_)));
+    paper.bundle.clear();
+    assert_eq!(paper.seen(NOW, LONG, &together(&paper)), Step::Restore);
+    assert_eq!(ours(&[other.clone()], NAME).count(), 0);
+}
+
 #[test]
 fn a_secret_written_by_hand_is_followed() {
     let mut paper = Paper::started();
