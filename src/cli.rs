@@ -34,7 +34,8 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
 use clap::builder::Resettable;
-use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::source::Fault;
 use crate::server::{self, args::ServeArgs};
@@ -114,9 +115,10 @@ Examples:
   outcome     changed | unchanged | rejected | unreadable; of a live Pod: current | stale | unreadable
   skipped     why the Pod is left alone, where it is: ExemptNamespace, MirrorPod, Excluded, NoMatch
   presets     in merge order: {preset, became, added, selector, namespaceSelector, conflicts, stoppedBy,
-              operations, recorded}
+              operations, recorded, newPod}
               became: applied | shadow | notSelected | excluded | inConflict | stopped | nothing | skipped;
-              of a live Pod also missing, outdated (recorded: the version that it has) and gone
+              of a live Pod also missing, outdated (recorded: the version that it has; newPod: whether a
+              new Pod would get the present one), gone, and unknown (whether it is gone cannot be seen)
               selector, namespaceSelector: the terms that do not hold, each {term, actual}
               conflicts: {path, holder, kind, policy, replaced}
   resources   {before, after}, each {requests, limits, qosClass}
@@ -130,8 +132,8 @@ Examples:
   podgraft check --strict policies/ team.yaml     for CI: warnings count, too
   podgraft check --server policies/               also what the API server says of Pods with them
 
--o json is one object: {presets, errors, warnings, notes, problems}, where presets is the number of good
-ones and problems a list of {severity, file, line, column, path, text}; severity: error | warning | note.
+-o json is one object: {presets, errors, warnings, notes, problems}, where presets is the number of those
+that are fine and problems a list of {severity, file, line, column, path, text}; severity: error | warning | note.
 
 Exit status: 0 fine, also with notes; 1 errors, with --strict also warnings; 2 usage, or something cannot be read.";
 
@@ -228,6 +230,9 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<u8> {
             return Ok(if message.use_stderr() { 2 } else { 0 });
         }
     };
+    if let Some(text) = contradiction(&matches) {
+        return Err(Fault::Usage(text).into());
+    }
     let done = match Cli::from_arg_matches(&matches)?.command {
         What::Serve(args) => return Ok(server::run(*args)?),
         What::Inject(args) => inject::run(&args, Terminal::here())?.told(args.presets.notes),
@@ -238,6 +243,26 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<u8> {
     };
     write(&done)?;
     Ok(u8::from(done.problems))
+}
+
+/// What somebody wrote on the command line that another word there makes void. Who relies on it would get an answer about something else.
+/// Variables of the environment are for all commands, and may be void for some.
+fn contradiction(matches: &ArgMatches) -> Option<&'static str> {
+    let (command, given) = matches.subcommand()?;
+    let stated = |id: &str| matches!(given.try_contains_id(id), Ok(true)) && given.value_source(id) == Some(ValueSource::CommandLine);
+    let live = ["pod", "from_cluster", "server"].into_iter().any(stated);
+    match command {
+        "inject" | "explain" if live && stated("presets") => {
+            Some("--presets does not go with a cluster, whose presets are taken: leave out one of the two")
+        }
+        "inject" | "explain" if !live && ["context", "kubeconfig", "podgraft_namespace"].into_iter().any(stated) => {
+            Some("--context, --kubeconfig and --podgraft-namespace go with --from-cluster: without it no cluster is asked")
+        }
+        "check" if !live && ["context", "kubeconfig"].into_iter().any(stated) => {
+            Some("--context and --kubeconfig go with --server: without it no cluster is asked")
+        }
+        _ => None,
+    }
 }
 
 fn completions(shell: clap_complete::Shell, program: &Path) -> Done {
@@ -264,4 +289,31 @@ fn write(done: &Done) -> Result<(), Fault> {
 #[must_use]
 pub fn one_line(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_void_is_refused() {
+        for (line, refused) in [
+            ("explain -f x --from-cluster --context prod --podgraft-namespace p", None),
+            ("explain pod/web --context prod", None),
+            ("explain -f x --presets p", None),
+            ("check --server --context prod --presets p x", None),
+            ("doctor --context prod", None),
+            ("inject -f x --from-cluster --presets p", Some("--presets does not go")),
+            ("explain pod/web --presets p", Some("--presets does not go")),
+            ("inject -f x --context prod", Some("go with --from-cluster")),
+            ("explain -f x --kubeconfig c", Some("go with --from-cluster")),
+            ("check --context prod x", Some("go with --server")),
+        ] {
+            let words = std::iter::once("podgraft").chain(line.split(' '));
+            let matches = Cli::command().try_get_matches_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let said = contradiction(&matches);
+            assert_eq!(said.is_some(), refused.is_some(), "{line}: {said:?}");
+            assert!(refused.is_none_or(|part| said.unwrap_or_default().contains(part)), "{line}: {said:?}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::args::{NameArgs, NoteArgs, ReportOutput};
 use super::cluster::{Cluster, ClusterArgs};
 use super::overlap::{self, Overlap};
 use super::presets;
-use super::server_check::{Told, try_all};
+use super::server_check::{self, Told, Word, try_all};
 use super::source::{self, Fault, Source};
 use super::{Done, one_line, treat};
 use crate::document::{Problem, Severity};
@@ -51,6 +51,7 @@ pub struct CheckArgs {
 
 #[derive(Serialize)]
 struct Report<'p> {
+    /// How many are fine.
     presets: usize,
     errors: usize,
     warnings: usize,
@@ -87,16 +88,16 @@ pub fn run(args: &CheckArgs) -> Result<Done, Fault> {
     let overlaps = overlap::find(&good, given.as_deref());
     let told = match &cluster {
         Some(cluster) => try_all(cluster, &good, namespace)?,
-        None => Vec::new(),
+        None => server_check::Report::default(),
     };
     let mut all: Vec<Reported<'_>> = problems.iter().map(reported).collect();
     all.extend(overlaps.iter().filter_map(|overlap| Some(meeting(good.get(overlap.preset)?, overlap))));
-    all.extend(told.iter().filter_map(|told| Some(answered(good.get(told.preset)?, told))));
+    all.extend(told.told.iter().filter_map(|told| Some(answered(good.get(told.preset)?, told))));
     let order: HashMap<&str, usize> = sources.iter().enumerate().map(|(at, source)| (source.name.as_str(), at)).collect();
     all.sort_by_key(|problem| (order.get(problem.file), problem.line, problem.column));
     let count = |severity: &str| all.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings, notes) = (count(ERROR), count(WARNING), count(NOTE));
-    let report = Report { presets: good.len(), errors, warnings, notes, problems: all };
+    let report = Report { presets: good.len() - told.refused(), errors, warnings, notes, problems: all };
     let output = match output {
         ReportOutput::Text => text(&report),
         ReportOutput::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
@@ -148,7 +149,7 @@ fn reported(problem: &Problem) -> Reported<'_> {
 
 fn answered<'p>(preset: &'p Preset, told: &'p Told) -> Reported<'p> {
     let origin = &preset.spec().origin;
-    let severity = if told.refused { ERROR } else { WARNING };
+    let severity = if told.word == Word::Refused { ERROR } else { WARNING };
     Reported { severity, file: &origin.source, line: origin.line, column: 1, path: &told.path, text: &told.text }
 }
 

@@ -7,6 +7,7 @@ mod certificate;
 mod findings;
 mod presets;
 mod registration;
+mod target;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use super::presets::compile;
 use super::source::Fault;
 use crate::preset::PresetSet;
 use findings::Findings;
+use registration::Registered;
 
 /// Examine an installation: its registration, certificate and presets, and whether a Pod gets them
 ///
@@ -29,7 +31,7 @@ use findings::Findings;
 /// dry run, in the namespace of -n; nothing is changed.
 #[derive(Args, Clone, Debug)]
 pub struct DoctorArgs {
-    /// The namespace in which a Pod is tried [default: that of the context]
+    /// The namespace in which a Pod is tried [default: that of the context, or where that is not reached the first one with a preset]
     #[arg(long, short = 'n', value_name = "NAME")]
     pub namespace: Option<String>,
     /// The name of Podgraft's webhook configurations [default: all that look like Podgraft's]
@@ -48,6 +50,8 @@ struct Patient<'c> {
     cluster: &'c Cluster,
     /// Where a Pod is tried.
     namespace: String,
+    /// Whether somebody said so.
+    stated: bool,
     /// What is known of namespaces; all of them, or the one.
     namespaces: Labels,
     /// Those that Podgraft leaves alone, whatever the registration says.
@@ -56,6 +60,22 @@ struct Patient<'c> {
     webhooks: Option<Vec<registration::Webhook>>,
     /// Good presets.
     set: PresetSet,
+}
+
+impl Patient<'_> {
+    /// Where nobody said which namespace, and that of the context is not reached: the first one that is, with a preset.
+    fn choose(&mut self) {
+        if self.stated || registration::why_not(self, &self.namespace).is_none() {
+            return;
+        }
+        let shown = |namespace: &str, labels: &[(String, String)]| {
+            self.set.presets().iter().any(|preset| !preset.is_shadow() && trial::applies(preset, namespace, labels))
+        };
+        let mut others = self.namespaces.iter().filter(|(name, labels)| registration::why_not(self, name).is_none() && shown(name, labels));
+        if let Some((name, _)) = others.next() {
+            self.namespace = name.clone();
+        }
+    }
 }
 
 /// Examines it.
@@ -67,28 +87,35 @@ pub fn run(args: &DoctorArgs) -> Result<Done, Fault> {
     let cluster = Cluster::connect(cluster_args)?;
     let mut findings = Findings::default();
     version(&cluster, &mut findings)?;
-    let webhooks = registration::examine(&cluster, webhook_configuration.as_deref(), &mut findings)?;
+    let registered = registration::examine(&cluster, webhook_configuration.as_deref(), &mut findings)?;
+    let Registered { pods: webhooks, presets: validating } = registered;
     let own = match webhooks.iter().flatten().find_map(registration::Webhook::service_namespace) {
         Some(own) if cluster_args.podgraft_namespace.is_none() => own.to_owned(),
         _ => namespaces::own(&cluster, cluster_args)?,
     };
-    for webhook in webhooks.iter().flatten() {
-        certificate::examine(&cluster, webhook, &mut findings)?;
-    }
+    certificate::examine(&cluster, webhooks.iter().flatten().chain(&validating), &mut findings)?;
+    let stated = namespace.is_some();
     let namespace = namespace.clone().unwrap_or_else(|| cluster.default_namespace().to_owned());
     let namespaces = namespaces(&cluster, &namespace, &mut findings)?;
     let mut exempt: Vec<String> = super::args::EXEMPT.iter().map(|name| (*name).to_owned()).filter(|name| name != "podgraft").collect();
     exempt.push(own.clone());
-    let Gathered { documents, unread } = gather(&cluster, Scoped::All(&BTreeSet::from([namespace.clone()])), &own)?;
+    let Gathered { documents, unread, beaten, .. } = gather(&cluster, Scoped::All(&BTreeSet::from([namespace.clone()])), &own)?;
     presets::documents(&documents, &mut findings);
+    for words in beaten {
+        findings.warning("presets", words, "remove one of the two");
+    }
     for words in unread {
         findings.unknown("presets", words, "ask somebody who may read them, or try a namespace that you may see with -n");
     }
     let set = PresetSet::new(compile(documents));
-    let patient = Patient { cluster: &cluster, namespace, namespaces, exempt, webhooks, set };
+    let mut patient = Patient { cluster: &cluster, namespace, stated, namespaces, exempt, webhooks, set };
+    patient.choose();
     let reached = registration::reach(&patient, &mut findings);
-    presets::examine(&patient, &mut findings)?;
-    trial::examine(&patient, reached, &mut findings)?;
+    // One Pod first: where the API server waits for Podgraft in vain, a hundred more would take a quarter of an hour.
+    let mut of_trial = Findings::default();
+    let callable = trial::examine(&patient, reached, &mut of_trial)?;
+    presets::examine(&patient, callable, &mut findings)?;
+    findings.append(of_trial);
     Ok(Done { output: findings.written(*output), problems: findings.problems() > 0, ..Done::default() })
 }
 

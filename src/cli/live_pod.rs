@@ -13,8 +13,9 @@ use super::setting;
 use super::source::{Fault, Source};
 use super::treat;
 use super::verdict::{Became, Said, verdicts};
+use crate::decide::Skip;
 use crate::pod;
-use crate::preset::{Preset, PresetSet, Scope};
+use crate::preset::{Preset, PresetKey, PresetSet, Scope};
 
 /// Says it.
 ///
@@ -29,7 +30,7 @@ pub fn explain(what: &str, args: &ExplainArgs) -> Result<Done, Fault> {
         return Err(Fault::Cluster(format!("the Pod {namespace}/{name} cannot be read: {}", answer.message())));
     }
     let here = BTreeSet::from([namespace.clone()]);
-    let (loaded, setting) = setting::from_cluster(&cluster, &here, namespace.clone(), &args.presets, &args.live)?;
+    let (loaded, setting, unseen) = setting::from_cluster(&cluster, &here, namespace.clone(), &args.presets, &args.live)?;
     let manifest = Manifest::read(Source { name: "live".to_owned(), text: answer.text })?;
     let records: BTreeMap<String, String> = manifest.documents.first().map(|document| recorded(document.tree())).unwrap_or_default();
     let (outdated, others) = apart(&loaded.set, &namespace, &records);
@@ -42,9 +43,18 @@ pub fn explain(what: &str, args: &ExplainArgs) -> Result<Done, Fault> {
         for one in &mut said {
             settle(one, &records);
         }
-        said.extend(outdated.iter().map(|(preset, version)| Said::of_record(preset.record(), Became::Outdated, version)));
-        let gone = records.iter().filter(|(record, _)| !loaded.set.presets().iter().any(|preset| applies(preset, &namespace, record)));
-        said.extend(gone.map(|(record, version)| Said::of_record(record, Became::Gone, version)));
+        if let Ok(grafted) = &treated.result {
+            let left_alone = grafted.skipped.is_some_and(|skip| matches!(skip, Skip::Excluded | Skip::MirrorPod | Skip::ExemptNamespace));
+            let namespace_labels = setting.labels(&namespace);
+            let of =
+                |(preset, version): &(Arc<Preset>, String)| Said::outdated(preset, version, &grafted.labels, &namespace_labels, left_alone);
+            said.extend(outdated.iter().map(of));
+        }
+        let absent = records.iter().filter(|(record, _)| !loaded.set.presets().iter().any(|preset| applies(preset, &namespace, record)));
+        said.extend(absent.map(|(record, version)| {
+            let unknown = key(record, &namespace).is_some_and(|key| unseen.may_have(&key));
+            Said::of_record(record, if unknown { Became::Unknown } else { Became::Gone }, version)
+        }));
         let stale = said.iter().any(|one| matches!(one.became, Became::Outdated | Became::Missing | Became::Gone));
         let mut explanation = of_pod("live", 0, treated, said);
         if treated.result.is_ok() {
@@ -96,11 +106,22 @@ fn apart(set: &PresetSet, namespace: &str, records: &BTreeMap<String, String>) -
     (outdated, PresetSet::new(others))
 }
 
-/// What would be added now was not when the Pod was made.
+/// The preset that a record is of.
+fn key(record: &str, namespace: &str) -> Option<PresetKey> {
+    let of = |name: &str, scope: Scope| Some(PresetKey { scope, name: name.to_owned() });
+    match record.strip_prefix("clusterpodpreset-") {
+        Some(name) => of(name, Scope::Cluster),
+        None => of(record.strip_prefix("podpreset-")?, Scope::Namespace(namespace.to_owned())),
+    }
+}
+
+/// A preset that is recorded is on the Pod, whatever would become of a new one: presets that came since may be in conflict with it. What
+/// would be added now, and is not recorded, was not when the Pod was made.
 fn settle(said: &mut Said, records: &BTreeMap<String, String>) {
-    said.recorded = records.get(&said.preset).cloned();
-    if said.became == Became::Applied && said.recorded.is_none() {
-        said.became = Became::Missing;
+    match records.get(&said.preset) {
+        Some(version) => said.has(version),
+        None if said.became == Became::Applied => said.became = Became::Missing,
+        None => {}
     }
 }
 

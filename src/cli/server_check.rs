@@ -10,13 +10,41 @@ use super::cluster::sample::{Tried, attempt};
 use super::source::Fault;
 use crate::preset::{Preset, Scope};
 
+/// What came of all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What there is to tell.
+    pub told: Vec<Told>,
+    /// How many presets the API server took or refused.
+    pub tried: usize,
+}
+
+impl Report {
+    /// How many presets it refused.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.told.iter().filter(|told| told.word == Word::Refused).map(|told| told.preset).collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// The API server refuses a Pod with it.
+    Refused,
+    /// It warns of a Pod with it.
+    Warned,
+    /// Nobody knows.
+    Untried,
+}
+
 /// What is told of one preset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// Its place in the list that was given.
     pub preset: usize,
-    /// Whether the API server refuses it; else there is something to know.
-    pub refused: bool,
+    /// How bad it is.
+    pub word: Word,
     /// The path in the Pod.
     pub path: String,
     /// A sentence.
@@ -27,32 +55,35 @@ pub struct Told {
 ///
 /// # Errors
 /// Nobody answers.
-pub fn try_all(cluster: &Cluster, presets: &[Arc<Preset>], namespace: &str) -> Result<Vec<Told>, Fault> {
+pub fn try_all(cluster: &Cluster, presets: &[Arc<Preset>], namespace: &str) -> Result<Report, Fault> {
     let mut places = Places { cluster, first: namespace, named: Labels::new(), all: None };
-    let mut told = Vec::new();
+    let Report { mut told, mut tried } = Report::default();
     for (index, preset) in presets.iter().enumerate().filter(|(_, preset)| !preset.is_shadow()) {
-        let note = |text: String| Told { preset: index, refused: false, path: String::new(), text };
+        let note = |word: Word, text: String| Told { preset: index, word, path: String::new(), text };
         let (place, labels) = match places.of(preset)? {
             Ok(found) => found,
             Err(why) => {
-                told.push(note(format!("was not tried: {why}")));
+                told.push(note(Word::Untried, format!("was not tried: {why}")));
                 continue;
             }
         };
-        match attempt(cluster, preset, &place, &labels)? {
+        let outcome = attempt(cluster, preset, &place, &labels)?;
+        tried += usize::from(!matches!(outcome, Tried::Untold(_)));
+        match outcome {
             Tried::Taken(warnings) => {
-                told.extend(warnings.into_iter().map(|warning| note(format!("the API server warns of a Pod with it: {warning}"))));
+                let warned = |warning: String| note(Word::Warned, format!("the API server warns of a Pod with it: {warning}"));
+                told.extend(warnings.into_iter().map(warned));
             }
             Tried::Refused(causes) => told.extend(causes.into_iter().map(|(path, words)| Told {
                 preset: index,
-                refused: true,
+                word: Word::Refused,
                 path,
                 text: format!("the API server refuses a Pod with it in the namespace {place}: {words}"),
             })),
-            Tried::Untold(why) => told.push(note(format!("was not tried: {why}"))),
+            Tried::Untold(why) => told.push(note(Word::Untried, format!("was not tried: {why}"))),
         }
     }
-    Ok(told)
+    Ok(Report { told, tried })
 }
 
 /// A namespace with its labels, or why there is none.

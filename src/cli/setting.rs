@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::args::PresetArgs;
 use super::cluster::namespaces::{self, Labels};
-use super::cluster::presets::{Scoped, gather};
+use super::cluster::presets::{Scoped, Unseen, gather};
 use super::cluster::{Cluster, LiveArgs};
 use super::manifest::Manifest;
 use super::presets::{self, Loaded};
@@ -80,11 +80,11 @@ pub fn prepare(files: &[PathBuf], args: &PresetArgs, live: &LiveArgs) -> Result<
     let documents = manifests.iter().flat_map(|manifest| &manifest.documents);
     let names: BTreeSet<String> =
         documents.flat_map(|document| workload::find(document.tree(), &namespace)).map(|workload| workload.namespace).collect();
-    let (loaded, setting) = from_cluster(&cluster, &names, namespace, args, live)?;
+    let (loaded, setting, _) = from_cluster(&cluster, &names, namespace, args, live)?;
     Ok(Prepared { manifests, loaded, setting })
 }
 
-/// What the cluster says about these namespaces.
+/// What the cluster says about these namespaces, and which presets may be there unseen.
 ///
 /// # Errors
 /// The cluster doesn't answer.
@@ -94,13 +94,15 @@ pub fn from_cluster(
     namespace: String,
     args: &PresetArgs,
     live: &LiveArgs,
-) -> Result<(Loaded, Setting), Fault> {
+) -> Result<(Loaded, Setting, Unseen), Fault> {
     let own = namespaces::own(cluster, &live.cluster)?;
-    let mut loaded = gather(cluster, Scoped::In(names), &own)?.loaded();
+    let gathered = gather(cluster, Scoped::In(names), &own)?;
+    let unseen = gathered.unseen.clone();
+    let mut loaded = gathered.loaded();
     let (known, unknown) = namespaces::labels(cluster, names)?;
     loaded.notes.extend(unknown);
     let setting = Setting { namespace, exempt: exempt(args, &own), given: args.names.namespace_labels.clone(), known };
-    Ok((loaded, setting))
+    Ok((loaded, setting, unseen))
 }
 
 /// The exempt namespaces: Podgraft's own among them, whatever it is called, unless others were named.

@@ -1,5 +1,7 @@
 //! The cluster's API server: how it is reached, and how long anybody waits for it.
 
+mod proxy;
+
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -26,8 +28,9 @@ pub struct NoCluster(String);
 /// # Errors
 /// Where there is neither, or what there is cannot be used. Whether anybody answers is not asked.
 pub async fn connect() -> Result<Client, NoCluster> {
-    let config =
+    let mut config =
         Config::infer().await.map_err(|error| if is_anywhere() { NoCluster(said(&error)) } else { NoCluster(NOWHERE.to_owned()) })?;
+    proxy::choose(&mut config);
     client(config)
 }
 
@@ -48,7 +51,10 @@ fn is_anywhere() -> bool {
 pub async fn connect_from_within() -> Result<Client, NoCluster> {
     let stated = std::env::var_os("KUBECONFIG").is_some_and(|path| !path.is_empty());
     let mut config = if stated {
-        Config::from_kubeconfig(&KubeConfigOptions::default()).await.map_err(|error| NoCluster(format!("KUBECONFIG: {}", said(&error))))?
+        let options = KubeConfigOptions::default();
+        let mut config = Config::from_kubeconfig(&options).await.map_err(|error| NoCluster(format!("KUBECONFIG: {}", said(&error))))?;
+        proxy::choose(&mut config);
+        config
     } else {
         Config::incluster().map_err(|error| NoCluster(said(&error)))?
     };
@@ -62,7 +68,7 @@ pub async fn connect_from_within() -> Result<Client, NoCluster> {
 /// As [`connect`].
 pub async fn connect_as(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client, NoCluster> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let config = match kubeconfig {
+    let mut config = match kubeconfig {
         Some(path) => {
             let read = Kubeconfig::read_from(path).map_err(|error| NoCluster(said(&error)))?;
             Config::from_custom_kubeconfig(read, &options).await.map_err(|error| NoCluster(said(&error)))?
@@ -70,6 +76,7 @@ pub async fn connect_as(kubeconfig: Option<&Path>, context: Option<&str>) -> Res
         None if context.is_some() => Config::from_kubeconfig(&options).await.map_err(|error| NoCluster(said(&error)))?,
         None => return connect().await,
     };
+    proxy::choose(&mut config);
     client(config)
 }
 

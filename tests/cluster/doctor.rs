@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::harness::account::Account;
@@ -50,13 +51,17 @@ impl Patient {
     }
 
     fn register(&self, serving: &Serving, authority: &str, policy: &'static str) -> Registered {
+        self.register_at(&serving.url(), authority, policy)
+    }
+
+    fn register_at(&self, url: &str, authority: &str, policy: &'static str) -> Registered {
         let registration = Registration {
             failure_policy: policy,
             timeout: 5,
             namespaces: json!({"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "closed"]}]}),
             ..Registration::of("podgraft", "")
         };
-        Registered::make(self.api.clone(), &registration.object(&serving.url(), authority))
+        Registered::make(self.api.clone(), &registration.object(url, authority))
     }
 
     /// Registers a Service of Podgraft's namespace.
@@ -88,6 +93,10 @@ fn faults(story: &Story) {
     wrong_bundle(&patient);
     expired(&patient);
     unreachable(&patient);
+    silent(&patient);
+    presets_before_they_are_written(&patient);
+    old_presets(&patient);
+    without_a_namespace(&patient);
     exempt(&patient);
     refused(&patient);
     behind_a_service(&patient);
@@ -113,7 +122,9 @@ fn all_is_well(patient: &Patient) {
         let said = patient.doctor(User::Admin, &[]);
         if said.code == 0 { Ok(said) } else { Err(said.out) }
     });
-    line(&said.out, &["fine", "webhook podgraft.podgraft.dev in podgraft, failurePolicy Ignore"]);
+    line(&said.out, &["fine", "webhook podgraft.podgraft.dev in MutatingWebhookConfiguration podgraft, failurePolicy Ignore"]);
+    line(&said.out, &["warning", "registration: there is no ValidatingWebhookConfiguration"]);
+    line(&said.out, &["fine", "presets: 1 read, 1 tried, 0 refused"]);
     line(&said.out, &["fine", "certificate", "is verified by the registration"]);
     line(&said.out, &["fine", "are reached; not closed, ", "kube-system"]);
     line(&said.out, &["fine", "dry run: a Pod of shop gets podpreset-one"]);
@@ -127,6 +138,9 @@ fn all_is_well(patient: &Patient) {
     for field in fields.collect::<std::collections::BTreeSet<_>>() {
         assert!(help.contains(field.as_str()), "the help does not have {field}");
     }
+    let other = patient.doctor(User::Admin, &["--webhook-configuration=other"]);
+    assert_eq!(other.code, 1);
+    line(&other.out, &["PROBLEM", "there is no MutatingWebhookConfiguration named other"]);
     // Who has rights in the namespace only sees that a Pod gets its presets, and what they may not see.
     let kubectl = patient.plane.kubectl(User::Admin, SHOP);
     kubectl.run(&["create", "rolebinding", "author", "--clusterrole=edit", "--user=author"]).fine();
@@ -142,6 +156,13 @@ fn all_is_well(patient: &Patient) {
     assert_eq!(said.code, 1, "{}", said.out);
     line(&said.out, &["PROBLEM", "no Pod can be tried in shop", "forbidden"]);
     line(&said.out, &["do: say with -n a namespace in which you may create Pods"]);
+    // Whatever is not fine says what to do.
+    for user in [User::Author, User::Stranger] {
+        let json: Value = serde_json::from_str(&patient.doctor(user, &["-o", "json"]).out).unwrap();
+        for finding in json["findings"].as_array().unwrap().iter().filter(|finding| finding["state"] != "fine") {
+            assert!(finding["advice"].as_str().is_some_and(|advice| !advice.is_empty()), "{finding}");
+        }
+    }
 }
 
 fn wrong_bundle(patient: &Patient) {
@@ -192,6 +213,99 @@ fn unreachable(patient: &Patient) {
     }
 }
 
+/// Who takes connections and says nothing is waited for once, not for each preset.
+fn silent(patient: &Patient) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/mutate", listener.local_addr().unwrap());
+    for number in 0..9 {
+        patient.apply(SHOP, &map(SHOP, &format!("more-{number}"), &json!({"more.yaml": preset(&format!("more-{number}"), "M", "1")})));
+    }
+    for policy in ["Ignore", "Fail"] {
+        let _registered = patient.register_at(&url, &patient.plane.authority.pem, policy);
+        let found =
+            patient.finds(&["dry run", if policy == "Ignore" { "could not call Podgraft" } else { "cannot be reached by the API server" }]);
+        assert!(found.contains("do: "), "{found}");
+        let started = std::time::Instant::now();
+        let said = patient.doctor(User::Admin, &[]);
+        assert!(started.elapsed() < std::time::Duration::from_secs(40), "{:?}", started.elapsed());
+        line(&said.out, &["unknown", "presets: 10 read, none was tried"]);
+        assert!(!said.out.contains("was not tried"), "{}", said.out);
+    }
+    let names: Vec<String> = (0..9).map(|number| format!("more-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    patient.plane.kubectl(User::Admin, SHOP).run(&[&["delete", "configmap"], &names[..]].concat()).fine();
+}
+
+/// The registration of /validate is looked at, too.
+fn presets_before_they_are_written(patient: &Patient) {
+    const PATH: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    let serving = start(patient);
+    let _registered = patient.register(&serving, &patient.plane.authority.pem, "Ignore");
+    let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "podgraft"},
+    "webhooks": [{
+        "name": "configmaps.podgraft.dev", "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Ignore",
+        "clientConfig": {"service": {"namespace": patient.account.namespace, "name": "podgraft", "path": "/validate"}},
+        "rules": [{"operations": ["CREATE", "UPDATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}],
+        "objectSelector": {"matchLabels": {"podgraft.dev/presets": "true"}},
+    }]});
+    patient.api.post(PATH, &object).object("the registration of /validate");
+    let said = patient.doctor(User::Admin, &[]);
+    line(&said.out, &["fine", "webhook configmaps.podgraft.dev in ValidatingWebhookConfiguration podgraft, failurePolicy Ignore"]);
+    line(&said.out, &["warning", "has a rule for podpresets, clusterpodpresets"]);
+    line(&said.out, &["unknown", "certificate: which one webhook configmaps.podgraft.dev is served with", "there is no Service"]);
+    patient.api.delete(&format!("{PATH}/podgraft")).unwrap();
+    // At the place of the other one, with nobody in its bundle that signed.
+    let mut at_url = object.clone();
+    let bundle = base64::engine::general_purpose::STANDARD.encode(crate::harness::authority::Authority::new().unwrap().pem);
+    at_url["webhooks"][0]["clientConfig"] = json!({"url": serving.url().replace("/mutate", "/validate"), "caBundle": bundle});
+    patient.api.post(PATH, &at_url).object("the registration of /validate");
+    let found = patient.finds(&[
+        "certificate",
+        "caBundle of webhook configmaps.podgraft.dev in ValidatingWebhookConfiguration podgraft",
+        "does not verify",
+    ]);
+    assert!(found.contains("put the right authority into caBundle"), "{found}");
+    line(&patient.doctor(User::Admin, &[]).out, &["fine", "certificate: the one of webhook podgraft.podgraft.dev"]);
+    patient.api.delete(&format!("{PATH}/podgraft")).unwrap();
+}
+
+/// One that does not learn of new presets.
+fn old_presets(patient: &Patient) {
+    let old = preset("one", "A", "old").replace("{name: one}", &format!("{{name: one, namespace: {SHOP}}}"));
+    let serving = Serving::start(&patient.plane, "stuck", &old).unwrap_or_else(|trouble| panic!("{trouble}"));
+    let _registered = patient.register(&serving, &patient.plane.authority.pem, "Ignore");
+    let said = wait::until("the doctor to see it", || {
+        let said = patient.doctor(User::Admin, &[]);
+        if said.out.contains("dry run: a Pod of shop gets another version of podpreset-one") { Ok(said) } else { Err(said.out) }
+    });
+    line(&said.out, &["do: see podgraft_store_age_seconds"]);
+}
+
+/// Without -n, where the namespace of the context is none of those that opted in.
+fn without_a_namespace(patient: &Patient) {
+    let serving = start(patient);
+    let kubectl = patient.plane.kubectl(User::Admin, SHOP);
+    let registration = Registration {
+        failure_policy: "Ignore",
+        timeout: 5,
+        namespaces: json!({"matchLabels": {"podgraft.dev/inject": "enabled"}}),
+        ..Registration::of("podgraft", "")
+    };
+    let _registered = Registered::make(patient.api.clone(), &registration.object(&serving.url(), &patient.plane.authority.pem));
+    let own = format!("--podgraft-namespace={}", patient.account.namespace);
+    let ask = || podgraft(&patient.plane, User::Admin, &["doctor", &own], "");
+    let said = ask();
+    line(&said.out, &["unknown", "namespaces: no Pod is tried: default is the namespace of your context", "podgraft.dev/inject"]);
+    kubectl.run(&["label", "namespace", SHOP, "podgraft.dev/inject=enabled"]).fine();
+    let said = wait::until("all to be well", || {
+        let said = ask();
+        if said.code == 0 { Ok(said) } else { Err(said.out) }
+    });
+    line(&said.out, &["fine", "dry run: a Pod of shop gets podpreset-one"]);
+    kubectl.run(&["label", "namespace", SHOP, "podgraft.dev/inject-"]).fine();
+    patient.finds(&["namespaces: shop is not reached"]);
+}
+
 fn exempt(patient: &Patient) {
     let serving = start(patient);
     let _registered = patient.register(&serving, &patient.plane.authority.pem, "Ignore");
@@ -216,6 +330,9 @@ fn refused(patient: &Patient) {
     let found =
         patient.finds(&["presets: PodPreset shop/class", "the API server refuses a Pod with it", "no PriorityClass with name nowhere"]);
     assert!(found.contains("correct the preset"), "{found}");
+    // It is the preset's fault, not that of the namespace.
+    let found = patient.finds(&["dry run: a Pod of shop that gets ", "podpreset-class", "is refused", "no PriorityClass"]);
+    assert!(found.contains("see the findings about presets above"), "{found}");
     patient.apply(SHOP, &map(SHOP, "class", &json!({"class.yaml": "{{{"})));
     let found = patient.finds(&["presets: configmap shop/class key class.yaml:1:"]);
     assert!(found.contains("the last good version"), "{found}");

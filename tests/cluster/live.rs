@@ -14,8 +14,11 @@ use crate::stores::{apply, map, preset, until_variables};
 
 pub const STORIES: Stories = &[
     ("a_live_pod_is_explained", explained),
+    ("a_live_pods_records_are_not_called_gone_for_want_of_rights", unseen),
     ("presets_of_the_cluster_are_put_into_manifests", injected),
     ("the_api_server_is_asked_about_each_preset", checked),
+    ("cluster_presets_are_asked_about_where_they_apply", checked_elsewhere),
+    ("a_cluster_behind_a_proxy_is_asked_through_it", proxied),
 ];
 
 /// Runs the program as a user. `input` is its standard input.
@@ -80,7 +83,7 @@ fn explained(story: &Story) {
     let said = ask(User::Admin, &[]).fine();
     line(&said.out, &["(live): stale"]);
     line(&said.out, &["podpreset-one: applied in another version"]);
-    line(&said.out, &["podpreset-two: applied when the Pod was made; there is no such preset any more"]);
+    line(&said.out, &["podpreset-two: applied when the Pod was made; no ConfigMap and no custom resource has it any more"]);
     line(&said.out, &["podpreset-three: not on this Pod", "env C in app"]);
     line(&said.err, &["note: ", "kubectl rollout restart"]);
     assert!(!said.out.contains("s3cret") && !said.err.contains("s3cret"));
@@ -109,13 +112,58 @@ fn explained(story: &Story) {
     line(&said.err, &["not found"]);
 }
 
+/// A preset of all namespaces of a story.
+fn everywhere(story: &Story, name: &str, variable: &str, value: &str) -> String {
+    let text = preset(name, variable, value).replace("kind: PodPreset", "kind: ClusterPodPreset");
+    text.replace("selector: {}", &format!("selector: {{}}, namespaceSelector: {{matchLabels: {{story: {}}}}}", story.name))
+}
+
+fn unseen(story: &Story) {
+    let account = Account::make(story.plane, &story.name);
+    let _podgraft = story.podgraft_of(&account, "", &[]);
+    let own = story.kubectl().within(&account.namespace);
+    let all = map(&account.namespace, "all", &json!({"all.yaml": everywhere(story, "all", "ALL", "1")}));
+    own.run_with(&["apply", "-f", "-"], &all.to_string()).fine();
+    let team = |data: &Value| apply(story, &map(&story.name, "team", data));
+    team(&json!({"one.yaml": preset("one", "A", "1")}));
+    until_variables(story, &story.name, &["ALL=1", "A=1"]);
+    story.create(&story.name, &web());
+    let flag = format!("--podgraft-namespace={}", account.namespace);
+    let ask = |user| podgraft(story.plane, user, &["explain", "pod/web", "-n", &story.name, &flag], "");
+    // Who may see this namespace only does not know what else there is, and the Pod is not stale for that.
+    story.kubectl().run(&["create", "rolebinding", "author", "--clusterrole=edit", "--user=author"]).fine();
+    let said = wait::until("the author's rights", || {
+        let said = ask(User::Author);
+        if said.out.contains("podpreset-one: applied:") { Ok(said) } else { Err(said.err) }
+    });
+    line(&said.out, &["(live): current"]);
+    line(&said.out, &["clusterpodpreset-all: applied when the Pod was made; whether it is still there cannot be seen"]);
+    assert!(!said.err.contains("kubectl rollout restart"), "{}", said.err);
+    // Of what is broken now, the last good version applies.
+    team(&json!({"one.yaml": "{{{"}));
+    let said = ask(User::Admin);
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    line(&said.out, &["(live): current"]);
+    line(&said.out, &["clusterpodpreset-all: applied:"]);
+    line(&said.out, &["podpreset-one: applied when the Pod was made; whether it is still there cannot be seen"]);
+    // What came since, and is in conflict with what the Pod has, takes nothing from it.
+    team(&json!({"one.yaml": preset("one", "A", "1"), "two.yaml": preset("two", "A", "2")}));
+    let said = ask(User::Admin).fine();
+    line(&said.out, &["(live): current"]);
+    line(&said.out, &["podpreset-one: applied:"]);
+    line(&said.out, &["podpreset-two: left out, because it is in conflict"]);
+    // A new version that is for other Pods.
+    team(&json!({"one.yaml": preset("one", "A", "1").replace("selector: {}", "selector: {matchLabels: {app: other}}")}));
+    let said = ask(User::Admin).fine();
+    line(&said.out, &["(live): stale"]);
+    line(&said.out, &["podpreset-one: applied in another version", "which a new Pod would not get"]);
+}
+
 fn injected(story: &Story) {
     let account = Account::make(story.plane, &story.name);
     let _podgraft = story.podgraft_of(&account, "", &[]);
     apply(story, &map(&story.name, "team", &json!({"one.yaml": preset("one", "A", "1")})));
-    let everywhere = preset("all", "ALL", "1").replace("kind: PodPreset", "kind: ClusterPodPreset");
-    let everywhere =
-        everywhere.replace("selector: {}", &format!("selector: {{}}, namespaceSelector: {{matchLabels: {{story: {}}}}}", story.name));
+    let everywhere = everywhere(story, "all", "ALL", "1");
     let kubectl = story.kubectl().within(&account.namespace);
     kubectl.run_with(&["apply", "-f", "-"], &map(&account.namespace, "all", &json!({"all.yaml": everywhere})).to_string()).fine();
     until_variables(story, &story.name, &["ALL=1", "A=1"]);
@@ -149,6 +197,12 @@ fn injected(story: &Story) {
     let said = ask(User::Admin);
     assert_eq!(said.code, 1);
     line(&said.err, &["error: configmap", "key bad.yaml:4:", "selektor"]);
+    story.kubectl().run(&["delete", "configmap", "bad"]).fine();
+    // So is what concerns everybody, if nobody knows which preset it is.
+    kubectl.run_with(&["apply", "-f", "-"], &map(&account.namespace, "broken", &json!({"broken.yaml": "{{{"})).to_string()).fine();
+    let said = ask(User::Admin);
+    assert_eq!(said.code, 1, "{}", said.err);
+    line(&said.err, &["error: configmap", "/broken key broken.yaml:1:"]);
     // Nobody is there.
     let nowhere = story.plane.kubeconfig_of("nowhere", "https://127.0.0.1:1", "x");
     let flag = format!("--kubeconfig={}", nowhere.display());
@@ -193,14 +247,94 @@ fn checked(story: &Story) {
     line(&said.out, &["presets.yaml:21:1: ", "violates PodSecurity", "privileged", "(error)"]);
     assert!(!said.out.contains("presets.yaml:1:1") && !said.out.contains("presets.yaml:16:1"), "{}", said.out);
     assert!(!said.out.contains("s3cret"));
-    line(&said.out, &["3 errors", "5 presets are fine"]);
+    line(&said.out, &["3 errors", "2 presets are fine"]);
     assert!(story.pods(&story.name, "app=web").is_empty(), "a dry run leaves nothing");
     let json: Value = serde_json::from_str(&ask(User::Admin, &["--server", "-o", "json"]).out).unwrap();
-    assert_eq!(json["errors"], 3);
+    assert_eq!((&json["errors"], &json["presets"]), (&json!(3), &json!(2)));
     // Who may not create Pods is told so, and the presets are not blamed.
     let said = ask(User::Stranger, &["--server"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     line(&said.out, &["presets.yaml:1:1: ", "was not tried", "forbidden", "(warning)"]);
     line(&said.out, &["0 errors, 7 warnings"]);
     assert_eq!(ask(User::Stranger, &["--server", "--strict"]).code, 1);
+}
+
+fn checked_elsewhere(story: &Story) {
+    let folder = story.plane.folder.join("data").join(format!("{}-presets", story.name));
+    fs::create_dir_all(&folder).unwrap();
+    let strict = format!("{}-strict", story.name);
+    story.namespace(&strict);
+    let labels = ["pod-security.kubernetes.io/enforce=restricted", &format!("strict={}", story.name)];
+    story.kubectl().run(&[&["label", "namespace", strict.as_str()], &labels[..]].concat()).fine();
+    let of = |name: &str, spec: &str| {
+        format!("apiVersion: podgraft.dev/v1beta1\nkind: ClusterPodPreset\nmetadata: {{name: {name}}}\nspec: {spec}\n")
+    };
+    let class = "selector: {matchLabels: {app: web}}, template: {spec: {priorityClassName: nowhere}}";
+    let there = format!("namespaceSelector: {{matchLabels: {{strict: {}}}}}", story.name);
+    let nowhere = "namespaceSelector: {matchLabels: {strict: nobody-has-this}}";
+    let presets = [
+        of("here", &format!("{{{class}}}")),
+        of("there", &format!("{{{class}, {there}}}")),
+        of("nowhere", &format!("{{{class}, {nowhere}}}")),
+        of("shadow", &format!("{{mode: Shadow, {class}}}")),
+        of("future", "{selector: {matchLabels: {app: api}}, template: {spec: {fromTheFuture: s3cret}}}"),
+        of("denied", "{selector: {matchLabels: {app: db}}, optOut: Denied, conflictPolicy: KeepPod, env: [{name: A, value: s3cret}]}"),
+    ];
+    fs::write(folder.join("presets.yaml"), presets.join("---\n")).unwrap();
+    let path = folder.display().to_string();
+    let said = podgraft(story.plane, User::Admin, &["check", &path, "-n", &story.name, "--server"], "");
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    let in_namespace = |name: &str| format!("the API server refuses a Pod with it in the namespace {name}: ");
+    line(&said.out, &["presets.yaml:1:1: ", &in_namespace(&story.name), "no PriorityClass with name nowhere", "(error)"]);
+    line(&said.out, &["presets.yaml:6:1: ", &in_namespace(&strict), "no PriorityClass with name nowhere", "(error)"]);
+    line(&said.out, &["presets.yaml:11:1: ", "was not tried: no namespace has the labels", "(warning)"]);
+    line(&said.out, &["presets.yaml:21:1: ", "the API server warns of a Pod with it: unknown field \"spec.fromTheFuture\"", "(warning)"]);
+    line(&said.out, &["2 errors, ", "; 4 presets are fine"]);
+    for (tried, place) in [("a Shadow", "presets.yaml:16:1: the API"), ("a preset that is fine", "presets.yaml:26:1: the API")] {
+        assert!(!said.out.contains(place), "{tried}: {}", said.out);
+    }
+    assert!(!said.out.contains("s3cret"), "{}", said.out);
+}
+
+fn proxied(story: &Story) {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    // A proxy that knows CONNECT only, and counts.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
+    let seen = std::sync::Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_owned();
+            seen.lock().unwrap().push(target.clone());
+            let Ok(there) = TcpStream::connect(&target) else { continue };
+            stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
+            for (mut from, mut to) in [(stream.try_clone().unwrap(), there.try_clone().unwrap()), (there, stream)] {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(story.plane.kubeconfig(User::Admin)).unwrap()).unwrap();
+    config["clusters"][0]["cluster"]["proxy-url"] = json!(format!("http://{address}"));
+    let file = story.plane.folder.join("data").join(format!("{}.proxied.kubeconfig", story.name));
+    fs::write(&file, config.to_string()).unwrap();
+    story.create(&story.name, &web());
+    let flag = format!("--kubeconfig={}", file.display());
+    let said = podgraft(story.plane, User::Admin, &["explain", "pod/web", "-n", &story.name, &flag], "").fine();
+    line(&said.out, &[&format!("Pod {}/web (live): current", story.name)]);
+    let server = story.plane.url().trim_start_matches("https://").to_owned();
+    assert!(asked.lock().unwrap().contains(&server), "{:?} does not have {server}", asked.lock().unwrap());
 }

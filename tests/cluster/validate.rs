@@ -15,6 +15,7 @@ use crate::stores::{map, preset};
 pub const STORIES: Stories = &[
     ("a_broken_preset_is_refused_with_every_problem", broken),
     ("nobody_plants_a_preset_where_they_may_not_create_pods", planted),
+    ("an_author_has_the_rights_of_groups_and_of_service_accounts", by_group),
     ("what_holds_no_presets_is_left_alone", others),
     ("custom_resources_are_judged_too", resources),
     ("unasked_about_the_author_the_failure_policy_decides", unasked),
@@ -206,6 +207,47 @@ fn planted(story: &Story) {
     assert!(serving.metric("podgraft_validations_total", "outcome=\"forbidden\"").unwrap() >= 4.0);
 }
 
+fn by_group(story: &Story) {
+    let (_, serving) = serving(story, true);
+    let _guard = Guard::make(story, &serving, "Fail", Asked::Maps);
+    let (namespace, kubectl) = (&story.name, story.kubectl());
+    // Two groups may write ConfigMaps, one of them Pods, too. Nobody of them has a right by name.
+    kubectl.run(&["create", "role", "maps", "--verb=get,list,create,update,patch", "--resource=configmaps"]).fine();
+    for group in ["readers", "writers"] {
+        kubectl.run(&["create", "rolebinding", group, "--role=maps", &format!("--group={group}")]).fine();
+    }
+    kubectl.run(&["create", "rolebinding", "edit", "--clusterrole=edit", "--group=writers"]).fine();
+    let one = map(namespace, "team", &json!({"one.yaml": preset("one", "A", "1")})).to_string();
+    let apply_as = |group: &str| kubectl.run_with(&["apply", "--as=ann", &format!("--as-group={group}"), "-f", "-"], &one);
+    let said = wait::until("the rights of the readers", || {
+        let said = apply_as("readers").refused();
+        if said.err.contains("denied the request") { Ok(said) } else { Err(said.err) }
+    });
+    assert!(said.err.contains("ann may not create Pods there"), "{}", said.err);
+    wait::until("the rights of the writers", || {
+        let said = apply_as("writers");
+        if said.code == 0 { Ok(()) } else { Err(said.err) }
+    });
+    // An account of a robot, with its token, that may what all accounts of the namespace may.
+    kubectl.run(&["create", "serviceaccount", "robot"]).fine();
+    let everyone = format!("--group=system:serviceaccounts:{namespace}");
+    kubectl.run(&["create", "rolebinding", "robot-maps", "--role=maps", &everyone]).fine();
+    let token = kubectl.run(&["create", "token", "robot"]).fine().out;
+    let kubeconfig = story.plane.kubeconfig_of(&format!("{namespace}-robot"), story.plane.url(), token.trim());
+    let robot = Kubectl { kubeconfig, ..story.kubectl() };
+    let two = map(namespace, "robots", &json!({"two.yaml": preset("two", "B", "1")}));
+    let said = wait::until("the robot's rights", || {
+        let said = apply(&robot, &two).refused();
+        if said.err.contains("denied the request") { Ok(said) } else { Err(said.err) }
+    });
+    assert!(said.err.contains(&format!("system:serviceaccount:{namespace}:robot may not create Pods there")), "{}", said.err);
+    kubectl.run(&["create", "rolebinding", "robot-edit", "--clusterrole=edit", &everyone]).fine();
+    wait::until("the robot may create Pods", || {
+        let said = apply(&robot, &two);
+        if said.code == 0 { Ok(()) } else { Err(said.err) }
+    });
+}
+
 /// On a control plane of its own: in the shared one the kinds are not installed.
 fn resources(shared: &Story) {
     let plane = Plane::start(&shared.plane.version, &crate::runs()).unwrap_or_else(|trouble| panic!("{trouble}"));
@@ -241,6 +283,15 @@ fn resources(shared: &Story) {
     kubectl.run_with(&["apply", "-f", "-"], &everywhere).fine();
     let twice = everywhere.replace("env: [", "env: [{name: B, value: '2'}, ");
     assert!(kubectl.run_with(&["apply", "-f", "-"], &twice).refused().err.contains("The ClusterPodPreset \"all\" is invalid"));
+    // From the command line they are as they are in the server: a custom resource beats a ConfigMap.
+    kubectl.run_with(&["apply", "-f", "-"], &map(&story.name, "late", &json!({"one.yaml": preset("one", "A", "9")})).to_string()).fine();
+    let pod =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {"containers": [{"name": "app", "image": "i"}]}});
+    let arguments = ["inject", "-f", "-", "--from-cluster", "-n", &story.name, "-o", "json"];
+    let said = crate::live::podgraft(&plane, User::Admin, &arguments, &pod.to_string()).fine();
+    let env = said.json()["spec"]["containers"][0]["env"].clone();
+    assert_eq!(env, json!([{"name": "B", "value": "1"}, {"name": "A", "value": "1"}]), "{}", said.err);
+    crate::live::line(&said.err, &["note: configmap", "/late key one.yaml: PodPreset", "is also a custom resource, which counts"]);
     // One that slipped in is deleted, finalizer and all.
     drop(guard);
     let slipped = bad.replace("{name: one}", "{name: slipped, finalizers: [podgraft.dev/test]}");

@@ -206,7 +206,6 @@ fn every_status_of_the_webhook() {
         (raw("POST", "/", json, &good), 404),
         (raw("POST", "/mutate/", json, &good), 404),
         (raw("POST", "//mutate", json, &good), 404),
-        (raw("POST", "/validate", json, &good), 404),
         (raw("GET", "/metrics", "", ""), 404),
         (raw("GET", "/readyz", "", ""), 404),
         (raw("POST", "/mutate", "", &good), 415),

@@ -125,7 +125,8 @@ fn volume((name, device): (String, bool)) -> Value {
 }
 
 /// The same Pod, which asks every Podgraft that is in front of the API server to leave it alone.
-fn left_alone(pod: &Value) -> Value {
+#[must_use]
+pub fn left_alone(pod: &Value) -> Value {
     let mut pod = pod.clone();
     if let Some(metadata) = pod["metadata"].as_object_mut() {
         metadata.entry("annotations").or_insert_with(|| json!({}))[EXCLUDE] = json!("true");

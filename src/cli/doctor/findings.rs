@@ -58,6 +58,11 @@ impl Findings {
         self.0.push(Finding { state: State::Unknown, about, text, advice: advice.to_owned() });
     }
 
+    /// Puts what was found meanwhile behind the rest.
+    pub(super) fn append(&mut self, later: Findings) {
+        self.0.extend(later.0);
+    }
+
     /// How many problems there are.
     pub(super) fn problems(&self) -> usize {
         self.count(State::Problem)
@@ -84,7 +89,7 @@ impl Findings {
             };
             out.push_str(&one_line(&format!("{word:<8} {about}: {text}")));
             out.push('\n');
-            if !advice.is_empty() {
+            if *state != State::Fine {
                 out.push_str(&one_line(&format!("           do: {advice}")));
                 out.push('\n');
             }
@@ -109,10 +114,10 @@ mod tests {
         let mut findings = Findings::default();
         findings.fine("cluster", "answers".to_owned());
         findings.problem("certificate", "expired\nlong ago".to_owned(), "renew it");
-        findings.unknown("metrics", "may not be read".to_owned(), "");
+        findings.unknown("metrics", "may not be read".to_owned(), "ask somebody who may");
         assert_eq!(
             findings.written(ReportOutput::Text),
-            "fine     cluster: answers\nPROBLEM  certificate: expired?long ago\n           do: renew it\nunknown  metrics: may not be read\n\
+            "fine     cluster: answers\nPROBLEM  certificate: expired?long ago\n           do: renew it\nunknown  metrics: may not be read\n           do: ask somebody who may\n\
              1 problem, 0 warnings; 1 thing could not be examined\n"
         );
         let json: serde_json::Value = serde_json::from_str(&findings.written(ReportOutput::Json)).unwrap();

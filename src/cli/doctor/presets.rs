@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Patient;
 use super::findings::Findings;
 use super::registration::why_not;
-use crate::cli::server_check::try_all;
+use crate::cli::server_check::{Word, try_all};
 use crate::cli::source::Fault;
 use crate::document::{Document, Severity};
 use crate::preset::{Preset, Scope};
@@ -27,11 +27,11 @@ pub(super) fn documents(documents: &[Document], findings: &mut Findings) {
     }
 }
 
-/// Tries those that are good.
+/// Looks at those that are good, and tries them where the API server can call Podgraft: where it cannot, each would wait for it.
 ///
 /// # Errors
 /// Nobody answers.
-pub(super) fn examine(patient: &Patient<'_>, findings: &mut Findings) -> Result<(), Fault> {
+pub(super) fn examine(patient: &Patient<'_>, callable: bool, findings: &mut Findings) -> Result<(), Fault> {
     let Patient { cluster, namespace, set, .. } = patient;
     let presets = set.presets();
     if presets.is_empty() {
@@ -48,28 +48,32 @@ pub(super) fn examine(patient: &Patient<'_>, findings: &mut Findings) -> Result<
             );
         }
     }
-    let tried: Vec<Arc<Preset>> = presets.iter().take(MOST_TRIED).map(Arc::clone).collect();
-    let told = try_all(cluster, &tried, namespace)?;
-    let key = |index: usize| tried.get(index).map(|preset| preset.spec().key.to_string()).unwrap_or_default();
-    for one in &told {
-        let path = if one.path.is_empty() { String::new() } else { format!("{}: ", one.path) };
-        let text = format!("{}: {path}{}", key(one.preset), one.text);
-        if one.refused {
-            findings.problem(ABOUT, text, "correct the preset: the Pods that it selects cannot be created");
-        } else if one.text.starts_with("was not tried") {
-            findings.unknown(ABOUT, text, "");
-        } else {
-            findings.warning(ABOUT, text, "correct the preset");
-        }
-    }
-    if presets.len() > MOST_TRIED {
+    let read = presets.len();
+    if !callable {
         findings.unknown(
             ABOUT,
-            format!("{} more were not tried", presets.len() - MOST_TRIED),
-            "`podgraft check --server` tries all of a directory",
+            format!("{read} read, none was tried on the API server, as that waits for Podgraft in vain"),
+            "mend what the dry run below shows, and ask again",
         );
+        return Ok(());
     }
-    let refused = told.iter().filter(|one| one.refused).map(|one| one.preset).collect::<std::collections::BTreeSet<_>>().len();
-    findings.fine(ABOUT, format!("{} read, {} tried, {refused} refused by the API server", presets.len(), tried.len()));
+    let some: Vec<Arc<Preset>> = presets.iter().take(MOST_TRIED).map(Arc::clone).collect();
+    let report = try_all(cluster, &some, namespace)?;
+    let key = |index: usize| some.get(index).map(|preset| preset.spec().key.to_string()).unwrap_or_default();
+    for one in &report.told {
+        let path = if one.path.is_empty() { String::new() } else { format!("{}: ", one.path) };
+        let text = format!("{}: {path}{}", key(one.preset), one.text);
+        match one.word {
+            Word::Refused => findings.problem(ABOUT, text, "correct the preset: the Pods that it selects cannot be created"),
+            Word::Warned => findings.warning(ABOUT, text, "correct the preset"),
+            Word::Untried => {
+                findings.unknown(ABOUT, text, "say with -n a namespace where it applies and you may create Pods, or ask somebody who may")
+            }
+        }
+    }
+    if read > MOST_TRIED {
+        findings.unknown(ABOUT, format!("{} more were not tried", read - MOST_TRIED), "`podgraft check --server` tries all of a directory");
+    }
+    findings.fine(ABOUT, format!("{read} read, {} tried, {} refused by the API server", report.tried, report.refused()));
     Ok(())
 }

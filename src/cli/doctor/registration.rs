@@ -1,65 +1,25 @@
 //! The registration: is it there, what does it say, whom does it reach.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::Patient;
 use super::findings::Findings;
+use super::target::Target;
 use crate::cli::cluster::namespaces::is_ours;
 use crate::cli::cluster::{Cluster, bytes};
 use crate::cli::source::Fault;
 use crate::selector::{Requirement, Selector};
 
+const ABOUT: &str = "registration";
+
 const PATH: &str = "/apis/admissionregistration.k8s.io/v1";
 
-/// Where the API server calls a webhook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    /// At a URL's host and port.
-    Url {
-        /// The host's name or address.
-        host: String,
-        /// Its port.
-        port: u16,
-    },
-    /// At a Service.
-    Service {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-        /// Its port.
-        port: u16,
-    },
-}
-
-impl Target {
-    /// The name that the API server expects in the certificate.
-    pub(super) fn server_name(&self) -> String {
-        match self {
-            Target::Url { host, .. } => host.clone(),
-            Target::Service { namespace, name, .. } => format!("{name}.{namespace}.svc"),
-        }
-    }
-
-    fn of(client: &Value) -> Option<Target> {
-        let port = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
-        if let Some(url) = client["url"].as_str() {
-            let rest = url.strip_prefix("https://")?.split(['/', '?']).next()?;
-            let (host, port) = match rest.rsplit_once(':') {
-                Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-                _ => (rest, 443),
-            };
-            return Some(Target::Url { host: host.trim_matches(['[', ']']).to_owned(), port });
-        }
-        let text = |key: &str| client["service"][key].as_str().map(str::to_owned);
-        Some(Target::Service { namespace: text("namespace")?, name: text("name")?, port: port(&client["service"]["port"]) })
-    }
-}
-
-/// One webhook that is asked about Pods.
+/// One webhook of ours.
 #[derive(Clone, Debug)]
 pub(super) struct Webhook {
-    /// The configuration that has it.
+    /// The configuration that has it: `MutatingWebhookConfiguration podgraft`.
     pub(super) configuration: String,
     /// Its own name, as messages of the API server have it.
     pub(super) name: String,
@@ -69,6 +29,8 @@ pub(super) struct Webhook {
     pub(super) bundle: Vec<u8>,
     /// `Fail` or `Ignore`.
     pub(super) failure_policy: String,
+    /// How long the API server waits for it.
+    pub(super) timeout: Duration,
     /// Over namespaces' labels.
     pub(super) namespaces: Selector,
     /// Over Pods' labels.
@@ -85,11 +47,20 @@ impl Webhook {
     }
 }
 
-/// Reads the registration and says what is wrong with it. `None`: it cannot be read.
+/// The webhooks of ours.
+#[derive(Debug)]
+pub(super) struct Registered {
+    /// Those that are asked about Pods; `None`: they cannot be read.
+    pub(super) pods: Option<Vec<Webhook>>,
+    /// Those that are asked about presets.
+    pub(super) presets: Vec<Webhook>,
+}
+
+/// Reads the registration and says what is wrong with it.
 ///
 /// # Errors
 /// Nobody answers.
-pub(super) fn examine(cluster: &Cluster, name: Option<&str>, findings: &mut Findings) -> Result<Option<Vec<Webhook>>, Fault> {
+pub(super) fn examine(cluster: &Cluster, name: Option<&str>, findings: &mut Findings) -> Result<Registered, Fault> {
     let ours = |configuration: &&Value| match name {
         Some(name) => configuration["metadata"]["name"] == name,
         None => is_ours(configuration),
@@ -97,90 +68,142 @@ pub(super) fn examine(cluster: &Cluster, name: Option<&str>, findings: &mut Find
     let answer = cluster.get(&format!("{PATH}/mutatingwebhookconfigurations"))?;
     if !answer.is_fine() {
         findings.unknown(
-            "registration",
+            ABOUT,
             format!("it cannot be read: {}", answer.message()),
             "ask somebody who may `kubectl get mutatingwebhookconfigurations`; the dry-run Pod below shows whether it works",
         );
-        return Ok(None);
+        return Ok(Registered { pods: None, presets: Vec::new() });
     }
     let list = answer.value();
-    let mut webhooks = Vec::new();
     let configurations: Vec<&Value> = list["items"].as_array().into_iter().flatten().filter(ours).collect();
     if configurations.is_empty() {
         let which = name.map_or_else(|| "of Podgraft's".to_owned(), |name| format!("named {name}"));
         findings.problem(
-            "registration",
+            ABOUT,
             format!("there is no MutatingWebhookConfiguration {which}: the API server asks nobody, and no Pod gets its presets"),
             "install it with the chart (`helm upgrade --install podgraft ...`), or say its name with --webhook-configuration",
         );
     }
-    for configuration in configurations {
-        of_configuration(configuration, &mut webhooks, findings);
-    }
+    let pods: Vec<Webhook> = configurations.iter().flat_map(|configuration| about_pods(configuration, findings)).collect();
     let validating = cluster.get(&format!("{PATH}/validatingwebhookconfigurations"))?;
-    let there = validating.value()["items"].as_array().is_some_and(|items| items.iter().any(|one| ours(&one)));
-    if validating.is_fine() && !there && !webhooks.is_empty() {
+    let list = validating.value();
+    let configurations: Vec<&Value> = list["items"].as_array().into_iter().flatten().filter(ours).collect();
+    let presets = if validating.is_fine() && !pods.is_empty() { about_presets(&configurations, findings) } else { Vec::new() };
+    Ok(Registered { pods: Some(pods), presets })
+}
+
+/// The webhooks of a mutating configuration that are asked about Pods.
+fn about_pods(configuration: &Value, findings: &mut Findings) -> Vec<Webhook> {
+    let mut webhooks = Vec::new();
+    let owner = format!("MutatingWebhookConfiguration {}", configuration["metadata"]["name"].as_str().unwrap_or_default());
+    let all = configuration["webhooks"].as_array().into_iter().flatten();
+    let asked: Vec<&Value> = all.filter(|webhook| asks_about(webhook, &POD)).collect();
+    for webhook in &asked {
+        let Some(read) = read(&owner, webhook, findings) else { continue };
+        let reinvocation = webhook["reinvocationPolicy"].as_str().unwrap_or("Never");
+        if reinvocation != "IfNeeded" {
+            let name = &read.name;
+            findings.warning(
+                ABOUT,
+                format!("webhook {name} in {owner} has reinvocationPolicy {reinvocation}: containers that other webhooks add later do not get presets"),
+                "set reinvocationPolicy: IfNeeded",
+            );
+        }
+        webhooks.push(read);
+    }
+    if asked.is_empty() {
+        findings.problem(
+            ABOUT,
+            format!("no webhook in {owner} has a rule for the creation of Pods: the API server does not ask about them"),
+            "install the chart again",
+        );
+    }
+    webhooks
+}
+
+/// The webhooks of validating configurations that are asked about presets.
+fn about_presets(configurations: &[&Value], findings: &mut Findings) -> Vec<Webhook> {
+    if configurations.is_empty() {
         findings.warning(
-            "registration",
+            ABOUT,
             "there is no ValidatingWebhookConfiguration: a broken preset is not refused when it is written, and whoever may write ConfigMaps may \
              plant presets"
                 .to_owned(),
             "set `validation.enabled` in the chart's values",
         );
+        return Vec::new();
     }
-    Ok(Some(webhooks))
-}
-
-fn of_configuration(configuration: &Value, webhooks: &mut Vec<Webhook>, findings: &mut Findings) {
-    let owner = configuration["metadata"]["name"].as_str().unwrap_or_default();
-    let about = "registration";
-    let mut asked = 0;
-    for webhook in configuration["webhooks"].as_array().into_iter().flatten().filter(|webhook| asks_about_pods(webhook)) {
-        asked += 1;
-        let name = webhook["name"].as_str().unwrap_or_default().to_owned();
-        let Some(target) = Target::of(&webhook["clientConfig"]) else {
-            findings.problem(about, format!("webhook {name} in {owner} has no place to be called at"), "install the chart again");
-            continue;
-        };
-        let text = |key: &str, default: &str| webhook[key].as_str().unwrap_or(default).to_owned();
-        let (failure_policy, reinvocation) = (text("failurePolicy", "Fail"), text("reinvocationPolicy", "Never"));
-        if reinvocation != "IfNeeded" {
-            findings.warning(
-                about,
-                format!("webhook {name} in {owner} has reinvocationPolicy {reinvocation}: containers that other webhooks add later do not get presets"),
-                "set reinvocationPolicy: IfNeeded",
-            );
+    let mut webhooks = Vec::new();
+    let all = [&CONFIG_MAP, &POD_PRESET, &CLUSTER_POD_PRESET];
+    let mut unasked = all.to_vec();
+    for configuration in configurations {
+        let owner = format!("ValidatingWebhookConfiguration {}", configuration["metadata"]["name"].as_str().unwrap_or_default());
+        for webhook in configuration["webhooks"].as_array().into_iter().flatten() {
+            unasked.retain(|object| !asks_about(webhook, object));
+            if all.iter().any(|object| asks_about(webhook, object)) {
+                webhooks.extend(read(&owner, webhook, findings));
+            }
         }
-        let seconds = webhook["timeoutSeconds"].as_u64().unwrap_or(10);
-        findings.fine(about, format!("webhook {name} in {owner}, failurePolicy {failure_policy}, {seconds} s"));
-        webhooks.push(Webhook {
-            configuration: owner.to_owned(),
-            name,
-            target,
-            bundle: bytes(&webhook["clientConfig"]["caBundle"]),
-            failure_policy,
-            namespaces: selector(&webhook["namespaceSelector"]),
-            objects: selector(&webhook["objectSelector"]),
-        });
     }
-    if asked == 0 {
-        findings.problem(
-            about,
-            format!("no webhook in {owner} has a rule for the creation of Pods: the API server does not ask about them"),
+    if !unasked.is_empty() {
+        let unasked: Vec<&str> = unasked.iter().map(|object| object.resource).collect();
+        findings.warning(
+            ABOUT,
+            format!(
+                "no webhook of a ValidatingWebhookConfiguration has a rule for {}: presets in them are not examined when they are written, and \
+                 whoever may write them may plant some",
+                unasked.join(", ")
+            ),
             "install the chart again",
         );
     }
+    webhooks
 }
 
-fn asks_about_pods(webhook: &Value) -> bool {
-    let has = |rule: &Value, key: &str, words: &[&str]| {
-        rule[key].as_array().is_some_and(|all| all.iter().filter_map(Value::as_str).any(|word| words.contains(&word)))
+/// Reads one, and says that it is there.
+fn read(owner: &str, webhook: &Value, findings: &mut Findings) -> Option<Webhook> {
+    let name = webhook["name"].as_str().unwrap_or_default().to_owned();
+    let Some(target) = Target::of(&webhook["clientConfig"]) else {
+        findings.problem(ABOUT, format!("webhook {name} in {owner} has no place to be called at"), "install the chart again");
+        return None;
     };
-    let rules = webhook["rules"].as_array().into_iter().flatten();
-    let mut about = rules.filter(|rule| {
-        has(rule, "resources", &["pods", "*", "*/*"]) && has(rule, "operations", &["CREATE", "*"]) && has(rule, "apiGroups", &["", "*"])
-    });
-    about.next().is_some()
+    let failure_policy = webhook["failurePolicy"].as_str().unwrap_or("Fail").to_owned();
+    let seconds = webhook["timeoutSeconds"].as_u64().unwrap_or(10);
+    findings.fine(ABOUT, format!("webhook {name} in {owner}, failurePolicy {failure_policy}, {seconds} s"));
+    Some(Webhook {
+        configuration: owner.to_owned(),
+        name,
+        target,
+        bundle: bytes(&webhook["clientConfig"]["caBundle"]),
+        failure_policy,
+        timeout: Duration::from_secs(seconds),
+        namespaces: selector(&webhook["namespaceSelector"]),
+        objects: selector(&webhook["objectSelector"]),
+    })
+}
+
+/// What rules can be about.
+struct Object {
+    group: &'static str,
+    resource: &'static str,
+}
+
+const POD: Object = Object { group: "", resource: "pods" };
+const CONFIG_MAP: Object = Object { group: "", resource: "configmaps" };
+const POD_PRESET: Object = Object { group: "podgraft.dev", resource: "podpresets" };
+const CLUSTER_POD_PRESET: Object = Object { group: "podgraft.dev", resource: "clusterpodpresets" };
+
+/// Whether a webhook has a rule for the creation of such objects.
+fn asks_about(webhook: &Value, object: &Object) -> bool {
+    let has = |rule: &Value, list: &str, words: &[&str]| {
+        rule[list].as_array().is_some_and(|all| all.iter().filter_map(Value::as_str).any(|word| words.contains(&word)))
+    };
+    let mut rules = webhook["rules"].as_array().into_iter().flatten();
+    rules.any(|rule| {
+        has(rule, "resources", &[object.resource, "*", "*/*"])
+            && has(rule, "operations", &["CREATE", "*"])
+            && has(rule, "apiGroups", &[object.group, "*"])
+    })
 }
 
 /// A label selector as the API server has checked it.
@@ -203,7 +226,7 @@ fn selector(value: &Value) -> Selector {
 
 /// Says which namespaces are reached. Whether the one in which a Pod is tried is; `None`: that cannot be known.
 pub(super) fn reach(patient: &Patient<'_>, findings: &mut Findings) -> Option<bool> {
-    let Patient { namespace, namespaces, exempt, webhooks, .. } = patient;
+    let Patient { namespace, stated, namespaces, exempt, webhooks, .. } = patient;
     let webhooks = webhooks.as_ref().filter(|webhooks| !webhooks.is_empty())?;
     let missed: Vec<&str> = namespaces.keys().map(String::as_str).filter(|name| why_not(patient, name).is_some()).collect();
     if namespaces.len() > 1 {
@@ -211,6 +234,14 @@ pub(super) fn reach(patient: &Patient<'_>, findings: &mut Findings) -> Option<bo
         let all = namespaces.len();
         let those = if missed.is_empty() { String::new() } else { format!("; not {}", listed(&missed)) };
         findings.fine("namespaces", format!("{reached} of {all} are reached{those}"));
+    }
+    if let Some(why) = why_not(patient, namespace).filter(|_| !stated) {
+        findings.unknown(
+            "namespaces",
+            format!("no Pod is tried: {namespace} is the namespace of your context, and nobody is asked about it: {why}"),
+            "say with -n a namespace in which presets apply",
+        );
+        return Some(false);
     }
     if exempt.contains(namespace) {
         findings.problem(
@@ -267,25 +298,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_at_which_webhooks_are_called() {
-        let url = |url: &str| Target::of(&json!({"url": url}));
-        let at = |host: &str, port| Some(Target::Url { host: host.to_owned(), port });
-        assert_eq!(url("https://127.0.0.1:8443/mutate"), at("127.0.0.1", 8443));
-        assert_eq!(url("https://hooks.example/mutate?x=1"), at("hooks.example", 443));
-        assert_eq!(url("https://[::1]:9443/"), at("::1", 9443));
-        assert_eq!(url("https://[::1]/"), at("::1", 443));
-        assert_eq!(url("http://x"), None);
-        let service = Target::of(&json!({"service": {"namespace": "p", "name": "podgraft", "path": "/mutate"}})).unwrap();
-        assert_eq!(service.server_name(), "podgraft.p.svc");
-        assert_eq!(service, Target::Service { namespace: "p".into(), name: "podgraft".into(), port: 443 });
-    }
-
-    #[test]
     fn rules_about_the_creation_of_pods() {
         let rule = |group: &str, resource: &str, operation: &str| {
-            asks_about_pods(&json!({"rules": [{"apiGroups": [group], "resources": [resource], "operations": [operation]}]}))
+            asks_about(&json!({"rules": [{"apiGroups": [group], "resources": [resource], "operations": [operation]}]}), &POD)
         };
         assert!(rule("", "pods", "CREATE") && rule("*", "*", "*"));
         assert!(!rule("", "pods", "UPDATE") && !rule("apps", "pods", "CREATE") && !rule("", "pods/status", "CREATE"));
+    }
+
+    #[test]
+    fn what_the_registration_lacks_is_said() {
+        let client = json!({"url": "https://podgraft.example/validate"});
+        let rule = |group: &str, resource: &str| json!({"apiGroups": [group], "resources": [resource], "operations": ["CREATE", "UPDATE"]});
+        let webhook = |rules: Value, policy: &str| json!({"metadata": {"name": "p"}, "webhooks": [{"name": "x.podgraft.dev", "clientConfig": client, "rules": rules, "reinvocationPolicy": policy}]});
+        let said = |findings: &Findings| findings.written(crate::cli::args::ReportOutput::Text);
+        let mut findings = Findings::default();
+        assert_eq!(about_pods(&webhook(json!([rule("", "pods")]), "IfNeeded"), &mut findings).len(), 1);
+        assert!(said(&findings).ends_with("0 problems, 0 warnings; 0 things could not be examined\n"), "{}", said(&findings));
+        about_pods(&webhook(json!([rule("", "pods")]), "Never"), &mut findings);
+        assert!(
+            said(&findings)
+                .contains("warning  registration: webhook x.podgraft.dev in MutatingWebhookConfiguration p has reinvocationPolicy Never")
+        );
+        assert!(about_pods(&webhook(json!([rule("", "configmaps")]), "IfNeeded"), &mut findings).is_empty());
+        assert!(
+            said(&findings)
+                .contains("PROBLEM  registration: no webhook in MutatingWebhookConfiguration p has a rule for the creation of Pods")
+        );
+
+        let mut findings = Findings::default();
+        let (maps, resources) = (rule("", "configmaps"), [rule("podgraft.dev", "podpresets"), rule("podgraft.dev", "clusterpodpresets")]);
+        let some = webhook(json!([maps]), "");
+        assert_eq!(about_presets(&[&some], &mut findings).len(), 1);
+        assert!(said(&findings).contains("has a rule for podpresets, clusterpodpresets: "), "{}", said(&findings));
+        let mut findings = Findings::default();
+        assert_eq!(about_presets(&[&some, &webhook(json!(resources), "")], &mut findings).len(), 2);
+        assert!(said(&findings).contains("0 problems, 0 warnings"), "{}", said(&findings));
+        assert!(about_presets(&[], &mut findings).is_empty());
+        assert!(said(&findings).contains("warning  registration: there is no ValidatingWebhookConfiguration"));
     }
 }

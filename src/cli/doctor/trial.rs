@@ -1,7 +1,7 @@
 //! The proof: a Pod, sent as a dry run, has the presets that it should have.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -11,66 +11,107 @@ use super::registration::Webhook;
 use crate::cli::cluster::sample;
 use crate::cli::source::Fault;
 use crate::graft::{self, Subject};
-use crate::preset::{Preset, Scope};
+use crate::preset::{Preset, RECORD_PREFIX, Scope};
 use crate::tree;
 
 const ABOUT: &str = "dry run";
 
-/// Tries it. `reached`: whether the namespace is.
+/// How long the API server waits for a webhook, where the registration may not be read: the chart's value.
+const USUAL: Duration = Duration::from_secs(5);
+
+/// Podgraft holds what was written some time ago at the latest.
+const IN_FORCE: Duration = Duration::from_secs(2);
+
+/// The versions of presets, by the keys of their records.
+type Records = BTreeMap<String, String>;
+
+/// Tries it. `reached`: whether the namespace is. Says whether the API server can call Podgraft, as far as that shows.
 ///
 /// # Errors
 /// Nobody answers.
-pub(super) fn examine(patient: &Patient<'_>, reached: Option<bool>, findings: &mut Findings) -> Result<(), Fault> {
+pub(super) fn examine(patient: &Patient<'_>, reached: Option<bool>, findings: &mut Findings) -> Result<bool, Fault> {
     let Patient { cluster, namespace, webhooks, .. } = patient;
     if reached == Some(false) || webhooks.as_ref().is_some_and(Vec::is_empty) {
-        findings.unknown(ABOUT, format!("no Pod was tried, as nobody would be asked about one of {namespace}"), "");
-        return Ok(());
+        let text = format!("no Pod was tried, as nobody would be asked about one of {namespace}");
+        findings.unknown(ABOUT, text, "mend what is said above, or say with -n a namespace that is reached");
+        return Ok(true);
     }
     let counted = failed_open(patient)?;
+    let patience = webhooks.iter().flatten().map(|webhook| webhook.timeout).min().unwrap_or(USUAL);
     for strict in [false, true] {
         let (pod, expected) = specimen(patient, strict);
+        let started = Instant::now();
         let answer = sample::send(cluster, namespace, &pod)?;
-        if !answer.is_fine() {
-            let words = answer.message();
-            if let Some(webhook) = blamed(webhooks.as_deref(), &words) {
-                let (what, advice) = diagnosis(&words);
-                let more = format!("{what}, and no Pod can be created where it is asked (failurePolicy Fail): {words}");
-                findings.problem(ABOUT, format!("webhook {webhook} {more}"), advice);
-                return Ok(());
-            }
-            if strict {
-                findings.problem(
-                    ABOUT,
-                    format!("no Pod can be tried in {namespace}: {words}"),
-                    "say with -n a namespace in which you may create Pods",
-                );
-            }
+        let in_time = started.elapsed() < patience;
+        if answer.is_fine() {
+            let opened = matches!((counted, failed_open(patient)?), (Some(before), Some(after)) if after > before);
+            let got = again(patient, &pod, &expected, answer.value())?;
+            judge(patient, &got, &expected, opened, findings);
+            return Ok(in_time && !opened);
+        }
+        let words = answer.message();
+        if let Some(webhook) = blamed(webhooks.as_deref(), &words) {
+            let (what, advice) = diagnosis(&words);
+            let more = format!("{what}, and no Pod can be created where it is asked (failurePolicy Fail): {words}");
+            findings.problem(ABOUT, format!("webhook {webhook} {more}"), advice);
+            return Ok(false);
+        }
+        if !strict {
             continue;
         }
-        let got = answer.value();
-        judge(patient, &got, &expected, counted.as_ref(), findings)?;
-        return Ok(());
+        // The same Pod without presets shows whose fault it is.
+        if !expected.is_empty() && sample::send(cluster, namespace, &sample::left_alone(&pod))?.is_fine() {
+            let which: Vec<&str> = expected.keys().map(String::as_str).collect();
+            findings.problem(
+                ABOUT,
+                format!("a Pod of {namespace} that gets {} is refused: {words}", which.join(", ")),
+                "correct the preset: see the findings about presets above",
+            );
+        } else {
+            findings.problem(
+                ABOUT,
+                format!("no Pod can be tried in {namespace}: {words}"),
+                "say with -n a namespace in which you may create Pods",
+            );
+        }
+        return Ok(in_time);
     }
-    Ok(())
+    Ok(true)
 }
 
-/// A Pod of the namespace, and the presets that it should get, by the keys of their records.
-fn specimen(patient: &Patient<'_>, strict: bool) -> (Value, BTreeSet<String>) {
+/// The Pod as it came, or as it comes a moment later where it has another version of a preset: one may just have been written.
+fn again(patient: &Patient<'_>, pod: &Value, expected: &Records, got: Value) -> Result<Value, Fault> {
+    let other = |(record, version): (&String, &String)| recorded(&got, record).is_some_and(|seen| seen != version);
+    if !expected.iter().any(other) {
+        return Ok(got);
+    }
+    std::thread::sleep(IN_FORCE);
+    let answer = sample::send(patient.cluster, &patient.namespace, pod)?;
+    Ok(if answer.is_fine() { answer.value() } else { got })
+}
+
+/// Whether a preset is for Pods of a namespace with these labels.
+pub(super) fn applies(preset: &Preset, namespace: &str, labels: &[(String, String)]) -> bool {
+    match (&preset.spec().key.scope, &preset.spec().namespace_selector) {
+        (Scope::Namespace(own), _) => own == namespace,
+        (Scope::Cluster, Some(selector)) => selector.matches(labels),
+        (Scope::Cluster, None) => true,
+    }
+}
+
+/// A Pod of the namespace, and the presets that it should get.
+fn specimen(patient: &Patient<'_>, strict: bool) -> (Value, Records) {
     let Patient { namespace, namespaces, set, webhooks, .. } = patient;
     let labels = namespaces.get(namespace).cloned().unwrap_or_else(|| crate::cli::treat::namespace_labels(&[], namespace));
-    let applies = |preset: &&Arc<Preset>| match (&preset.spec().key.scope, &preset.spec().namespace_selector) {
-        (Scope::Namespace(own), _) => own == namespace,
-        (Scope::Cluster, Some(selector)) => selector.matches(&labels[..]),
-        (Scope::Cluster, None) => true,
-    };
-    for preset in set.presets().iter().filter(applies).filter(|preset| !preset.is_shadow()) {
+    let here = set.presets().iter().filter(|preset| !preset.is_shadow() && applies(preset, namespace, &labels));
+    for preset in here {
         let Some(mut pod) = sample::pod(preset, strict) else { continue };
         wanted(webhooks.as_deref(), &mut pod);
         let text = pod.to_string();
         let Ok(tree) = tree::parse(&text) else { continue };
         let subject = Subject { pod: &tree, namespace, namespace_labels: &labels, extra_labels: &[], claims: &[], exempt: &[] };
         let Ok(grafted) = graft::graft(&subject, set) else { continue };
-        let records: BTreeSet<String> = grafted.applied.into_iter().map(|applied| applied.record).collect();
+        let records: Records = grafted.applied.into_iter().map(|applied| (applied.record, applied.version)).collect();
         if !records.is_empty() {
             return (pod, records);
         }
@@ -78,7 +119,7 @@ fn specimen(patient: &Patient<'_>, strict: bool) -> (Value, BTreeSet<String>) {
     let mut plain = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "podgraft-check-"},
         "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]}});
     wanted(webhooks.as_deref(), &mut plain);
-    (plain, BTreeSet::new())
+    (plain, Records::new())
 }
 
 /// Gives a Pod the labels without which no webhook is asked about it.
@@ -90,21 +131,19 @@ fn wanted(webhooks: Option<&[Webhook]>, pod: &mut Value) {
     }
 }
 
-fn judge(
-    patient: &Patient<'_>,
-    got: &Value,
-    expected: &BTreeSet<String>,
-    before: Option<&f64>,
-    findings: &mut Findings,
-) -> Result<(), Fault> {
+/// The version of a preset that a Pod has.
+fn recorded<'p>(pod: &'p Value, record: &str) -> Option<&'p str> {
+    pod["metadata"]["annotations"][format!("{RECORD_PREFIX}{record}")].as_str()
+}
+
+fn judge(patient: &Patient<'_>, got: &Value, expected: &Records, opened: bool, findings: &mut Findings) {
     let namespace = &patient.namespace;
-    let annotations = got["metadata"]["annotations"].as_object();
-    let recorded = |record: &&String| annotations.is_some_and(|all| all.contains_key(&format!("{}{record}", crate::preset::RECORD_PREFIX)));
-    let missing: Vec<&str> = expected.iter().filter(|record| !recorded(record)).map(String::as_str).collect();
-    let opened = match (before, failed_open(patient)?) {
-        (Some(before), Some(after)) => after > *before,
-        _ => false,
-    };
+    let missing: Vec<&str> = expected.keys().filter(|record| recorded(got, record).is_none()).map(String::as_str).collect();
+    let other: Vec<&str> = expected
+        .iter()
+        .filter(|(record, version)| recorded(got, record) != Some(version.as_str()))
+        .map(|(record, _)| record.as_str())
+        .collect();
     const LOOK: &str = "see the findings above, `kubectl get pods` in Podgraft's namespace and the log there; a NetworkPolicy or firewall may keep \
                         the API server from the webhook's port";
     if opened {
@@ -122,6 +161,12 @@ fn judge(
             ),
             LOOK,
         );
+    } else if !other.is_empty() {
+        findings.warning(
+            ABOUT,
+            format!("a Pod of {namespace} gets another version of {} than there is now: Podgraft holds old presets", other.join(", ")),
+            "see podgraft_store_age_seconds, and Podgraft's log: may it list and watch them (its ClusterRole)?",
+        );
     } else if expected.is_empty() {
         findings.unknown(
             ABOUT,
@@ -129,10 +174,9 @@ fn judge(
             "say with -n a namespace where one does",
         );
     } else {
-        let all: Vec<&str> = expected.iter().map(String::as_str).collect();
+        let all: Vec<&str> = expected.keys().map(String::as_str).collect();
         findings.fine(ABOUT, format!("a Pod of {namespace} gets {}", all.join(", ")));
     }
-    Ok(())
 }
 
 /// How often the API server went on without us, as it counts; `None`: that may not be read.

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::provider;
+use super::trust::{Authority, Distrust, verify_chain};
 
 /// A chain that was shown.
 #[derive(Clone, Debug)]
@@ -26,23 +26,6 @@ pub struct Shown {
     pub until: String,
     /// The DNS names that it is for.
     pub names: Vec<String>,
-}
-
-/// Why a bundle does not verify a chain.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mistrust {
-    /// There is no authority in it that can be read.
-    #[error("it holds no certificate of an authority")]
-    Empty,
-    /// None of its authorities signed the chain.
-    #[error("none of its authorities signed the certificate")]
-    Unknown,
-    /// The certificate has other names.
-    #[error("the certificate is not for {0}")]
-    Name(String),
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
 }
 
 impl Shown {
@@ -67,24 +50,18 @@ impl Shown {
         Some(Shown { not_before, not_after, until, names: names.unwrap_or_default(), chain })
     }
 
-    /// Whether a bundle (PEM) verifies it for a name at a time, that time being one at which the leaf is valid.
+    /// Whether these authorities, as they are now, verify it for a name. That it has expired, or is not valid yet, is another question.
     ///
     /// # Errors
-    /// It does not, and why.
-    pub fn trusted_by(&self, bundle: &[u8], name: &str, now: i64) -> Result<(), Mistrust> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(bundle).filter_map(Result::ok));
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(|_| Mistrust::Empty)?;
-        let asked = ServerName::try_from(name).map_err(|_| Mistrust::Name(name.to_owned()))?;
-        let (leaf, intermediates) = self.chain.split_first().ok_or(Mistrust::Unknown)?;
-        let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or(0)));
-        verifier.verify_server_cert(leaf, intermediates, &asked, &[], time).map(drop).map_err(|error| match error {
-            Error::InvalidCertificate(CertificateError::UnknownIssuer) => Mistrust::Unknown,
-            Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-                Mistrust::Name(name.to_owned())
-            }
-            error => Mistrust::Other(error.to_string()),
-        })
+    /// They do not, and why.
+    pub fn trusted_by(&self, bundle: &[Authority], name: &str, now: i64) -> Result<(), Distrust> {
+        verify_chain(bundle, &self.chain, name, now, now.max(self.not_before).min(self.not_after))
+    }
+
+    /// Whether it is valid at a time.
+    #[must_use]
+    pub fn valid_at(&self, now: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
     }
 }
 

@@ -100,17 +100,26 @@ impl Authority {
 /// # Errors
 /// It is not so, and why.
 pub fn verify(authorities: &[Authority], pair: &Pair, name: &str, now: i64) -> Result<(), Distrust> {
+    verify_chain(authorities, pair.chain(), name, now, now)
+}
+
+/// The same of a chain, leaf first. The authorities are held to `now`, the chain to a time of its own: whoever asks of one that has expired
+/// whether it was the right one gives a time at which it was valid.
+///
+/// # Errors
+/// It is not so, and why.
+pub fn verify_chain(authorities: &[Authority], chain: &[CertificateDer<'_>], name: &str, now: i64, chain_at: i64) -> Result<(), Distrust> {
     let mut roots = RootCertStore::empty();
     // Go checks that the authority itself is valid too, webpki does not.
     roots.add_parsable_certificates(authorities.iter().filter(|authority| authority.valid_at(now)).map(|authority| authority.der.clone()));
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(|_| Distrust::Empty)?;
     let asked = ServerName::try_from(name).map_err(|_| Distrust::Other(format!("{name} is no name that a certificate could have")))?;
-    let (leaf, intermediates) = pair.chain().split_first().ok_or(Distrust::Unknown)?;
+    let (leaf, intermediates) = chain.split_first().ok_or(Distrust::Unknown)?;
     // webpki shows nobody the certificate of an authority; for Go whoever is in the bundle is trusted, for all that he was made for.
     if authorities.iter().any(|authority| authority.valid_at(now) && authority.der == *leaf) {
         return itself(leaf, &asked).map_err(|error| distrust(error, name));
     }
-    let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or(0)));
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(chain_at).unwrap_or(0)));
     verifier.verify_server_cert(leaf, intermediates, &asked, &[], time).map(drop).map_err(|error| distrust(error, name))
 }
 
@@ -261,6 +270,27 @@ pub(crate) mod tests {
         assert!(matches!(verify(&both, &pair, NAME, NOW + 2 * DAY), Err(Distrust::Other(_))), "the leaf has expired");
         assert_eq!(verify(&both, &pair, NAME, NOW + 11 * DAY), Err(Distrust::Empty), "the authorities have");
         assert!(matches!(verify(&both, &pair, "no name", NOW), Err(Distrust::Other(_))));
+    }
+
+    #[test]
+    fn an_authority_that_has_expired_vouches_for_nobody_and_a_leaf_that_has_is_still_the_right_one() {
+        let (lasting, passing) = (make::authority(NOW, 10 * DAY).unwrap(), make::authority(NOW, DAY).unwrap());
+        let leaf = |authority: &make::Made, days: i64| {
+            let made = make::leaf(&authority.certificate, &authority.key, &[NAME.to_owned()], NOW, days * DAY).unwrap();
+            Pair::from_pem(made.certificate.as_bytes(), made.key.as_bytes()).unwrap()
+        };
+        let bundle = |authority: &make::Made| Authority::all_in(authority.certificate.as_bytes());
+        // Two days later the authority is no more, whatever time the leaf is looked at.
+        let (outlived, later) = (leaf(&passing, 1), NOW + 2 * DAY);
+        assert_eq!(verify_chain(&bundle(&passing), outlived.chain(), NAME, NOW, NOW), Ok(()));
+        assert_eq!(verify_chain(&bundle(&passing), outlived.chain(), NAME, later, NOW), Err(Distrust::Empty));
+        assert_eq!(
+            verify_chain(&[bundle(&passing), bundle(&lasting)].concat(), outlived.chain(), NAME, later, NOW),
+            Err(Distrust::Unknown)
+        );
+        let expired = leaf(&lasting, 1);
+        assert!(matches!(verify_chain(&bundle(&lasting), expired.chain(), NAME, later, later), Err(Distrust::Other(_))));
+        assert_eq!(verify_chain(&bundle(&lasting), expired.chain(), NAME, later, NOW + DAY / 2), Ok(()));
     }
 
     #[test]
