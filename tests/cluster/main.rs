@@ -6,11 +6,15 @@
 //! `PODGRAFT_TEST_CLUSTER=off` leaves all of it out. `PODGRAFT_TEST_KUBERNETES=1.36` names the versions. With `parts` as first argument
 //! only the parts are built; with `up`, see the module `up`.
 
+#[path = "../support/client.rs"]
+#[allow(dead_code, reason = "a story takes what it needs")]
+mod client;
 #[path = "../support/cluster/mod.rs"]
 mod harness;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod again;
 mod away;
 mod certificates;
 mod compare;
@@ -20,6 +24,7 @@ mod custom_resources;
 mod doctor;
 mod every_kind;
 mod failure;
+mod left_alone;
 mod live;
 mod outage;
 mod policies;
@@ -44,9 +49,11 @@ use libtest_mimic::Arguments;
 /// All stories, by module.
 const STORIES: &[(&str, Stories)] = &[
     ("every_kind", every_kind::STORIES),
+    ("left_alone", left_alone::STORIES),
     ("reinvocation", reinvocation::STORIES),
     ("words", words::STORIES),
     ("failure", failure::STORIES),
+    ("again", again::STORIES),
     ("rollouts", rollouts::STORIES),
     ("crowd", crowd::STORIES),
     ("stores", stores::STORIES),

@@ -18,6 +18,7 @@ pub mod nodes;
 pub mod parts;
 pub mod plane;
 pub mod podgraft;
+pub mod runs;
 pub mod stage;
 pub mod story;
 pub mod wait;
