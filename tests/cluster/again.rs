@@ -11,10 +11,8 @@ use crate::harness::podgraft::{Registered, Serving};
 use crate::harness::story::{Stories, Story};
 use crate::harness::wait;
 
-pub const STORIES: Stories = &[
-    ("a_503_of_podgraft_is_tried_again", busy),
-    ("the_only_podgraft_restarts_and_a_workload_gets_its_pods", restarted),
-];
+pub const STORIES: Stories =
+    &[("a_503_of_podgraft_is_tried_again", busy), ("the_only_podgraft_restarts_and_a_workload_gets_its_pods", restarted)];
 
 /// Podgraft has no room for one more review and says 503; the API server asks again a second later, and the Pod is grafted.
 fn busy(story: &Story) {

@@ -147,13 +147,7 @@ fn comes_through(sent: &str, answer: &Answer) -> bool {
 }
 
 /// What came back, against the case's own word and sent again.
-fn finished(
-    story: &Story,
-    case: &Case,
-    pods: &dyn Fn(&Case, &str) -> String,
-    got: &Value,
-    answers: &Answers,
-) -> Vec<String> {
+fn finished(story: &Story, case: &Case, pods: &dyn Fn(&Case, &str) -> String, got: &Value, answers: &Answers) -> Vec<String> {
     let mut problems = Vec::new();
     // The case's result, sent as it is past the engine, is defaulted alike.
     let expected = story.api.post_text(&pods(case, "without"), &case::json_of(&case.expected_pod()));

@@ -47,9 +47,8 @@ fn pod(shape: usize) -> Value {
 fn without(pod: &Value, shape: usize, hashes: &[String; 2]) -> Value {
     let mut pod = pod.clone();
     let [all, odd] = hashes;
-    let mut record = |preset: &str| {
-        compare::take(&mut pod, "/metadata/annotations", &format!("podpreset.admission.kubernetes.io/podpreset-{preset}"))
-    };
+    let mut record =
+        |preset: &str| compare::take(&mut pod, "/metadata/annotations", &format!("podpreset.admission.kubernetes.io/podpreset-{preset}"));
     if shape % 2 == 1 {
         assert_eq!(record("odd"), *odd);
     }

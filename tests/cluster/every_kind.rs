@@ -157,7 +157,8 @@ fn bare_pods(story: &Story) {
         grafted_and_else_its_twin(command, &grafted, &twin);
     }
     // Nothing is replaced, nothing removed.
-    let answer = story.api.post(&format!("/api/v1/namespaces/{}/pods", story.name), &pod(&json!({"name": "by-api", "labels": {"app": "web"}})));
+    let answer =
+        story.api.post(&format!("/api/v1/namespaces/{}/pods", story.name), &pod(&json!({"name": "by-api", "labels": {"app": "web"}})));
     let calls = story.calls(&story.name, &answer.audit);
     assert!(calls[0].mutated && !calls[0].patch.is_empty(), "{calls:?}");
     assert!(calls.iter().flat_map(|call| &call.patch).all(|operation| operation["op"] == "add"), "{calls:?}");

@@ -109,9 +109,7 @@ fn left_alone(story: &Story) {
         let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "old"}});
         story.api.post(&format!("{path}/old/eviction"), &eviction).object("an eviction")
     });
-    once("a deletion", "DELETE", &|| {
-        story.api.delete(&format!("{path}/mirror?gracePeriodSeconds=0")).unwrap().object("a deletion")
-    });
+    once("a deletion", "DELETE", &|| story.api.delete(&format!("{path}/mirror?gracePeriodSeconds=0")).unwrap().object("a deletion"));
 
     // And it is in force: a new Pod of the same namespace gets it.
     assert_eq!(variables(&story.create(&story.name, &pod(&json!({"name": "new"})))), ["PORT", "EVERYWHERE"]);

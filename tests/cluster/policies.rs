@@ -148,7 +148,8 @@ fn each(story: &Story, case: &Case) {
 /// The presets that a Pod says were applied to it, with their versions.
 fn records(pod: &Value) -> BTreeMap<String, String> {
     let annotations = pod["metadata"]["annotations"].as_object().into_iter().flatten();
-    let records = annotations.filter_map(|(key, version)| Some((key.strip_prefix(RECORD_PREFIX)?.to_owned(), version.as_str()?.to_owned())));
+    let records =
+        annotations.filter_map(|(key, version)| Some((key.strip_prefix(RECORD_PREFIX)?.to_owned(), version.as_str()?.to_owned())));
     records.collect()
 }
 
@@ -187,6 +188,10 @@ fn make(story: &Story, namespace: &str, workload: &str, version: &str, kind: &st
     let group = if version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{version}") };
     story.api.post(&format!("{group}/namespaces/{namespace}/{}s", kind.to_lowercase()), &object).object(workload);
     if kind == "CronJob" {
-        story.kubectl().within(namespace).run(&["create", "job", &format!("{workload}-by-hand"), &format!("--from=cronjob/{workload}")]).fine();
+        story
+            .kubectl()
+            .within(namespace)
+            .run(&["create", "job", &format!("{workload}-by-hand"), &format!("--from=cronjob/{workload}")])
+            .fine();
     }
 }

@@ -289,9 +289,9 @@ fn resources(shared: &Story) {
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {"containers": [{"name": "app", "image": "i"}]}});
     let arguments = ["inject", "-f", "-", "--from-cluster", "-n", &story.name, "-o", "json"];
     let said = crate::live::podgraft(&plane, User::Admin, &arguments, &pod.to_string()).fine();
-    let env = said.json()["spec"]["containers"][0]["env"].clone();
-    assert_eq!(env, json!([{"name": "B", "value": "1"}, {"name": "A", "value": "1"}]), "{}", said.err);
-    crate::live::line(&said.err, &["note: configmap", "/late key one.yaml: PodPreset", "is also a custom resource, which counts"]);
+    let notes = said.err.clone();
+    assert_eq!(said.json()["spec"]["containers"][0]["env"], json!([{"name": "B", "value": "1"}, {"name": "A", "value": "1"}]), "{notes}");
+    crate::live::line(&notes, &["note: configmap", "/late key one.yaml: PodPreset", "is also a custom resource, which counts"]);
     // One that slipped in is deleted, finalizer and all.
     drop(guard);
     let slipped = bad.replace("{name: one}", "{name: slipped, finalizers: [podgraft.dev/test]}");

@@ -195,10 +195,7 @@ fn many(story: &Story) {
     let warnings = said.warnings();
     assert_eq!(warnings.len(), 8, "{warnings:?}");
     for (number, warning) in warnings.iter().take(7).enumerate() {
-        assert_eq!(
-            *warning,
-            format!("podpreset-preset-{number:02} conflicts with the Pod at {PLACE}: kept (KeepPod)")
-        );
+        assert_eq!(*warning, format!("podpreset-preset-{number:02} conflicts with the Pod at {PLACE}: kept (KeepPod)"));
     }
     assert_eq!(warnings[7], "and 5 more; `podgraft explain` shows all");
     let conflicts = notes(story, "many")["conflicts"].as_str().unwrap().to_owned();

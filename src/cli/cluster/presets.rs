@@ -82,9 +82,9 @@ pub fn gather(cluster: &Cluster, scoped: Scoped<'_>, own: &str) -> Result<Gather
         let (resources, _) = pages(cluster, &mut gathered.unread, (what, custom, plural), names, "")?;
         let closed = gathered.unread.len() > known;
         if plural == "podpresets" {
-            gathered.unseen.namespaced |= closed
+            gathered.unseen.namespaced |= closed;
         } else {
-            gathered.unseen.cluster |= closed
+            gathered.unseen.cluster |= closed;
         }
         documents.extend(resources.iter().flat_map(|page| custom_resources(plural, page)));
     }

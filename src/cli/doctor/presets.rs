@@ -67,7 +67,7 @@ pub(super) fn examine(patient: &Patient<'_>, callable: bool, findings: &mut Find
             Word::Refused => findings.problem(ABOUT, text, "correct the preset: the Pods that it selects cannot be created"),
             Word::Warned => findings.warning(ABOUT, text, "correct the preset"),
             Word::Untried => {
-                findings.unknown(ABOUT, text, "say with -n a namespace where it applies and you may create Pods, or ask somebody who may")
+                findings.unknown(ABOUT, text, "say with -n a namespace where it applies and you may create Pods, or ask somebody who may");
             }
         }
     }

@@ -197,7 +197,6 @@ pub enum Trust {
 
 impl Registration {
     /// Whether every bundle verifies a pair.
-    #[must_use]
     pub fn trusts(&self, pair: &Pair, now: i64) -> Trust {
         let webhooks = match self {
             Registration::Unread => return Trust::Unread,

@@ -195,8 +195,9 @@ async fn the_age_grows_while_nobody_answers_and_falls_after() {
 async fn of_one_object_every_change_is_told_at_once_and_every_failure() {
     let began = Instant::now();
     let changes = [("MODIFIED", object("a", 2)), ("DELETED", object("a", 3))];
-    let told =
-        start_of(Scripted::of(vec![failure(403), failure(403), list(&["a"], 1), watched(&changes), watched(&[])]), |api| Source::one("map", api, "a"));
+    let told = start_of(Scripted::of(vec![failure(403), failure(403), list(&["a"], 1), watched(&changes), watched(&[])]), |api| {
+        Source::one("map", api, "a")
+    });
     assert!(told.around.ready.is_ready(), "nobody waits for it");
     assert_eq!([told.next(), told.next(), told.next()], ["failed 403", "failed 403", "all a"]);
     assert!(began.elapsed() > Duration::from_millis(1700), "pauses grow while the API server says no: {:?}", began.elapsed());

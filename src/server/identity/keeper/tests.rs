@@ -62,9 +62,8 @@ fn a_new_pair_waits_for_the_bundle_and_then_a_second() {
     };
     let (one, two) = (make::authority(NOW, 864_000).unwrap(), make::authority(NOW, 864_000).unwrap());
     let (first, second) = (leaf(&one), leaf(&two));
-    let authority = |made: &make::Made| crate::server::identity::trust::Authority::all_in(made.certificate.as_bytes()).remove(0);
-    let read =
-        |bundle: &[&crate::server::identity::trust::Authority]| known.send_replace(Arc::new(Registration::Read(vec![webhook(bundle)])));
+    let authority = |made: &make::Made| Authority::all_in(made.certificate.as_bytes()).remove(0);
+    let read = |bundle: &[&Authority]| known.send_replace(Arc::new(Registration::Read(vec![webhook(bundle)])));
     let (one, two) = (authority(&one), authority(&two));
     seen.send_replace(there(&first));
     keeper.tick_at(NOW, moment);

@@ -255,7 +255,7 @@ fn others_in_the_same_configuration_are_left_alone() {
     assert!(matches!(paper.seen(NOW, LONG, &together(&paper)), Step::Nothing(_)));
     paper.bundle.clear();
     assert_eq!(paper.seen(NOW, LONG, &together(&paper)), Step::Restore);
-    assert_eq!(ours(&[other.clone()], NAME).count(), 0);
+    assert_eq!(ours(std::slice::from_ref(&other), NAME).count(), 0);
 }
 
 #[test]
