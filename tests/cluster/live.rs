@@ -14,7 +14,7 @@ use crate::stores::{apply, map, preset, until_variables};
 
 pub const STORIES: Stories = &[
     ("a_live_pod_is_explained", explained),
-    ("a_live_pods_records_are_not_called_gone_for_want_of_rights", unseen),
+    ("what_cannot_be_seen_is_not_called_gone", unseen),
     ("presets_of_the_cluster_are_put_into_manifests", injected),
     ("the_api_server_is_asked_about_each_preset", checked),
     ("cluster_presets_are_asked_about_where_they_apply", checked_elsewhere),

@@ -15,7 +15,7 @@ use crate::stores::{map, preset};
 pub const STORIES: Stories = &[
     ("a_broken_preset_is_refused_with_every_problem", broken),
     ("nobody_plants_a_preset_where_they_may_not_create_pods", planted),
-    ("an_author_has_the_rights_of_groups_and_of_service_accounts", by_group),
+    ("groups_and_accounts_have_rights_too", by_group),
     ("what_holds_no_presets_is_left_alone", others),
     ("custom_resources_are_judged_too", resources),
     ("unasked_about_the_author_the_failure_policy_decides", unasked),
