@@ -100,6 +100,8 @@ fn left_alone(story: &Story) {
     });
     assert!(debugged["spec"]["ephemeralContainers"][0].get("env").is_none(), "{debugged}");
     assert_eq!(variables(&debugged), ["PORT"]);
+    // Before anything is evicted: what is, a controller deletes, too.
+    once("a deletion", "DELETE", &|| story.api.delete(&format!("{path}/mirror?gracePeriodSeconds=0")).unwrap().object("a deletion"));
     once("a binding", "CREATE", &|| {
         let binding =
             json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "old"}, "target": {"kind": "Node", "name": "node-1"}});
@@ -109,7 +111,6 @@ fn left_alone(story: &Story) {
         let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "old"}});
         story.api.post(&format!("{path}/old/eviction"), &eviction).object("an eviction")
     });
-    once("a deletion", "DELETE", &|| story.api.delete(&format!("{path}/mirror?gracePeriodSeconds=0")).unwrap().object("a deletion"));
 
     // And it is in force: a new Pod of the same namespace gets it.
     assert_eq!(variables(&story.create(&story.name, &pod(&json!({"name": "new"})))), ["PORT", "EVERYWHERE"]);
