@@ -151,7 +151,9 @@ fn each(story: &Story, case: &Case) {
 fn without_hashes(pod: &Value) -> Value {
     let mut pod = pod.clone();
     let metadata = pod["metadata"].as_object_mut().unwrap();
-    metadata.remove("generateName");
+    if metadata.remove("generateName").is_some() {
+        metadata.remove("name");
+    }
     if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
         labels.retain(|label, _| label != "pod-template-hash" && label != "controller-revision-hash");
     }
