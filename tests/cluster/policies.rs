@@ -154,6 +154,9 @@ fn without_hashes(pod: &Value) -> Value {
     if metadata.remove("generateName").is_some() {
         metadata.remove("name");
     }
+    for owner in metadata.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten() {
+        owner.as_object_mut().unwrap().remove("name");
+    }
     if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
         labels.retain(|label, _| label != "pod-template-hash" && label != "controller-revision-hash");
     }
