@@ -82,11 +82,14 @@ fn left_alone(story: &Story) {
         let metric = "apiserver_admission_webhook_admission_duration_seconds_count";
         story.metric(metric, &registration, &format!("operation=\"{operation}\""))
     };
-    // The API server asks about each of them, once, and Podgraft says each time that it is none of its business.
+    // The API server asks about each of them, and Podgraft says that it is none of its business. Controllers update and delete too, what
+    // they find bound to a node that nobody answers for; nobody else creates anything here.
     let once = |what: &str, operation: &str, act: &dyn Fn() -> Value| {
         let counts = (asked(operation), skipped("NotPodCreate"));
         let answer = act();
-        assert_eq!((asked(operation) - counts.0, skipped("NotPodCreate") - counts.1), (1.0, 1.0), "{what}");
+        let (asked, skipped) = (asked(operation) - counts.0, skipped("NotPodCreate") - counts.1);
+        assert!(asked >= 1.0 && skipped >= 1.0, "{what}: asked {asked}, skipped {skipped}");
+        assert!(asked == 1.0 || operation != "CREATE", "{what}: asked {asked}");
         answer
     };
     let freed = once("an update", "UPDATE", &|| {
@@ -100,8 +103,6 @@ fn left_alone(story: &Story) {
     });
     assert!(debugged["spec"]["ephemeralContainers"][0].get("env").is_none(), "{debugged}");
     assert_eq!(variables(&debugged), ["PORT"]);
-    // Before anything is evicted: what is, a controller deletes, too.
-    once("a deletion", "DELETE", &|| story.api.delete(&format!("{path}/mirror?gracePeriodSeconds=0")).unwrap().object("a deletion"));
     once("a binding", "CREATE", &|| {
         let binding =
             json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "old"}, "target": {"kind": "Node", "name": "node-1"}});
@@ -111,6 +112,7 @@ fn left_alone(story: &Story) {
         let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "old"}});
         story.api.post(&format!("{path}/old/eviction"), &eviction).object("an eviction")
     });
+    once("a deletion", "DELETE", &|| story.api.delete(&format!("{path}/mirror?gracePeriodSeconds=0")).unwrap().object("a deletion"));
 
     // And it is in force: a new Pod of the same namespace gets it.
     assert_eq!(variables(&story.create(&story.name, &pod(&json!({"name": "new"})))), ["PORT", "EVERYWHERE"]);
