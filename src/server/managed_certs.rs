@@ -1,6 +1,6 @@
 //! Podgraft as its own authority: keeps the Secret with authority and certificate, and the bundles of the registration.
 //!
-//! What is to be done is decided in [`decide`]; here it is done. Every replica looks, and whoever finds something to do takes a turn
+//! What is to be done is decided in [`mod@decide`]; here it is done. Every replica looks, and whoever finds something to do takes a turn
 //! ([`lease`]), looks again at what is there by now, and writes. Replicas show what the Secret holds as with `--certs secret`.
 
 pub mod decide;

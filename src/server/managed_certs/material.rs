@@ -49,7 +49,7 @@ pub struct Material {
     pub signs: bool,
     /// The next one, where its key is there too.
     pub next: Option<Authority>,
-    /// Until when those that sign no more have to be trusted, by [`print`].
+    /// Until when those that sign no more have to be trusted, by [`print()`].
     pub retired: BTreeMap<String, i64>,
     /// What a person asked for.
     pub asked: Option<Asked>,
