@@ -20,7 +20,7 @@ test: ## Run every test, on real API servers too (PODGRAFT_TEST_CLUSTER=off leav
 	@if [ "$$PODGRAFT_TEST_CLUSTER" = off ]; then echo "LEFT OUT: no test against a real API server was run (PODGRAFT_TEST_CLUSTER=off)"; fi
 
 cluster: ## A real control plane with Podgraft in front of it; Ctrl-C takes it away (KUBERNETES=1.34)
-	@exec $(CARGO) test --quiet --locked --test cluster -- up $(KUBERNETES)
+	@exec $(CARGO) test --locked --test cluster -- up $(KUBERNETES)
 
 lint: $(DENY) ## Check format, lints, documentation, dependencies
 	$(CARGO) fmt --check

@@ -43,7 +43,11 @@ fn main() -> ExitCode {
     let done = match &arguments[..] {
         [role, certificate, key] if role == "constant" => constant(certificate, key),
         [version] => measure(version),
-        _ => measure(&parts::versions()[0]),
+        [] => match parts::versions().first() {
+            Some(version) => measure(version),
+            None => Err("no version is asked for".to_owned()),
+        },
+        others => Err(format!("one Kubernetes version, as in 1.36, or none: {others:?}")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -215,7 +219,10 @@ fn load(api: &Api, name: &str) -> Result<(Round, Histogram), Trouble> {
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let calls = calls(api, name)?.since(&before);
-    api.delete(&format!("/api/v1/namespaces/{name}/pods?gracePeriodSeconds=0"))?;
+    let deleted = api.delete(&format!("/api/v1/namespaces/{name}/pods?gracePeriodSeconds=0"))?;
+    if !deleted.taken() {
+        return Err(format!("the Pods of {name} stay: {}", deleted.message()));
+    }
     let milliseconds = calls.sum * 1e3;
     let round = Round {
         calls: calls.count / PODS as f64,

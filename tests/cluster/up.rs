@@ -22,7 +22,6 @@ pub fn run() -> ExitCode {
 fn stand() -> Result<(), Trouble> {
     let version = std::env::args().nth(2).filter(|version| !version.is_empty());
     let version = version.or_else(|| parts::versions().into_iter().next()).unwrap_or_default();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| error.to_string())?;
     let plane = Plane::start(&version, &crate::runs())?;
     let serving = Serving::start(&plane, "podgraft", PRESETS)?;
     let exempt = json!(["kube-system", "kube-public", "kube-node-lease", "podgraft"]);
@@ -36,6 +35,8 @@ fn stand() -> Result<(), Trouble> {
     let registered = Registered::make(api.clone(), &registration.object(&serving.url(), &plane.authority.pem));
     serving.in_force(&api, "default")?;
     let kubectl = kubectl_for_people(&plane)?;
+    // Until here a signal ends this process as it ends any, and the watcher takes away what was started.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| error.to_string())?;
     say(&guide(&plane, &serving, &kubectl)?);
     // Waits for the first one.
     let _ = signals.forever().next();

@@ -23,7 +23,7 @@ pub struct Build {
     /// How long the first time takes, and what one can do where it fails.
     pub takes: &'static str,
     pub ways: &'static str,
-    /// A folder of a module that is kept beside the program.
+    /// Files of a module that are kept beside the program.
     pub keep: Option<Kept>,
 }
 

@@ -74,13 +74,7 @@ async fn answer(request: Request<Incoming>, reply: Arc<Reply>) -> Result<Respons
     let (status, text) = reply(&path, &String::from_utf8_lossy(&body));
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    let headers = response.headers_mut();
-    headers.insert("Content-Type", HeaderValue::from_static("application/json"));
-    if status == 503 {
-        // As Podgraft says it.
-        headers.insert("Retry-After", HeaderValue::from_static("1"));
-        headers.insert("Connection", HeaderValue::from_static("close"));
-    }
+    response.headers_mut().insert("Content-Type", HeaderValue::from_static("application/json"));
     Ok(response)
 }
 

@@ -102,7 +102,8 @@ impl Held {
 
     /// Sends a signal, as in `TERM`.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.id().to_string()).status();
+        // The shell's own: a program of this name is not everywhere.
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{signal} {}", self.id())).status();
         assert!(sent.is_ok_and(|status| status.success()), "{} cannot be sent {signal}", self.name);
     }
 

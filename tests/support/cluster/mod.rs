@@ -15,6 +15,7 @@ pub mod nodes;
 pub mod parts;
 pub mod plane;
 pub mod podgraft;
+pub mod runs;
 pub mod story;
 pub mod wait;
 

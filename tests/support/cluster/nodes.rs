@@ -47,7 +47,8 @@ impl Nodes {
             }
             Held::start(part, &command, &[], &plane.folder.join("logs").join(format!("{part}.log")))
         };
-        let mut scheduler = start("kube-scheduler", plane.parts().scheduler()?, &[("config", file.into()), ("secure-port", "0".into())])?;
+        let mut scheduler =
+            start("kube-scheduler", plane.parts().servant("kube-scheduler")?, &[("config", file.into()), ("secure-port", "0".into())])?;
         let mut kwok = start(
             "kwok",
             parts::kwok()?,

@@ -1,12 +1,13 @@
-//! Where the parts of a control plane come from: built from their Go modules, once; or a folder that `KUBEBUILDER_ASSETS` names. Simulated
-//! nodes are built either way.
+//! Where the parts of a control plane come from: built from their Go modules, once; or a folder that `KUBEBUILDER_ASSETS` names. What such a
+//! folder seldom has is built all the same, and simulated nodes are.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::Trouble;
 use super::built::{Build, Kept};
+use super::{Trouble, say};
 
 /// What we build from: for Kubernetes one `main.go`, and one `go.mod` with `go.sum` a version; for kwok a `go.mod` with `go.sum`.
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
@@ -15,11 +16,11 @@ const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
 const NEWEST: &str = "1.36";
 
 /// What one can do where there is no control plane.
-const WAYS: &str = "Install Go (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager and \
-                    kubectl, or leave these tests out with PODGRAFT_TEST_CLUSTER=off";
+const WAYS: &str = "Install Go (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kubectl and \
+                    kube-controller-manager, or leave these tests out with PODGRAFT_TEST_CLUSTER=off";
 
-/// The same for simulated nodes.
-const WAYS_TO_NODES: &str = "Install Go (https://go.dev/dl), or leave these tests out with PODGRAFT_TEST_CLUSTER=off";
+/// The same for what is built either way.
+const WAYS_TO_REST: &str = "Install Go (https://go.dev/dl), or leave these tests out with PODGRAFT_TEST_CLUSTER=off";
 
 /// What kwok does with Nodes and Pods, in its own module's words: a Node is ready, a Pod runs at once, one of a Job completes, one that is
 /// deleted is gone.
@@ -30,6 +31,9 @@ const STAGES: [&str; 4] = [
     "kustomize/stage/pod/fast/pod-delete.yaml",
 ];
 
+/// What stands for a version where the user has a folder: it has one version, whatever it is.
+const ASSETS: &str = "assets";
+
 /// The parts of one version.
 #[derive(Clone, Debug)]
 pub enum Parts {
@@ -39,30 +43,45 @@ pub enum Parts {
     Folder(PathBuf),
 }
 
-/// The versions to test: those of `PODGRAFT_TEST_KUBERNETES` (comma separated), else the newest and an old one that is still in use. A
-/// folder of the user's has one version, whatever it is.
+/// The versions to test: those of `PODGRAFT_TEST_KUBERNETES` (comma separated), else that of the user's folder, else the newest and an old
+/// one that is still in use.
 pub fn versions() -> Vec<String> {
-    if std::env::var_os("KUBEBUILDER_ASSETS").is_some() {
-        return vec!["assets".to_owned()];
-    }
     let asked = std::env::var("PODGRAFT_TEST_KUBERNETES").unwrap_or_default();
     let asked: Vec<String> = asked.split(',').map(|version| version.trim().to_owned()).filter(|version| !version.is_empty()).collect();
-    if asked.is_empty() { vec![NEWEST.to_owned(), "1.34".to_owned()] } else { asked }
+    match asked {
+        asked if !asked.is_empty() => asked,
+        _ if assets().is_some() => vec![ASSETS.to_owned()],
+        _ => vec![NEWEST.to_owned(), "1.34".to_owned()],
+    }
+}
+
+/// The user's folder. Set to nothing, as a command that failed sets it, it is not set.
+fn assets() -> Option<PathBuf> {
+    std::env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
 impl Parts {
     /// The parts of a version, as in `1.36`. The first time this takes minutes.
     pub fn get(version: &str) -> Result<Parts, Trouble> {
-        if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS") {
-            let folder = PathBuf::from(folder);
-            for part in ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"] {
-                if !folder.join(part).is_file() {
-                    return Err(format!("KUBEBUILDER_ASSETS is {}, which has no {part}", folder.display()));
-                }
+        match assets() {
+            Some(folder) if version == ASSETS => Parts::of(folder),
+            Some(folder) => {
+                let folder = folder.display();
+                Err(format!("Kubernetes {version} is asked for, and KUBEBUILDER_ASSETS is {folder}: unset one of the two"))
             }
-            return Ok(Parts::Folder(folder));
+            None => kubernetes(version)?.get().map(Parts::Built),
         }
-        kubernetes(version)?.get().map(Parts::Built)
+    }
+
+    /// Those of a folder.
+    pub fn of(folder: PathBuf) -> Result<Parts, Trouble> {
+        if let Some(part) = ["etcd", "kube-apiserver", "kubectl"].iter().find(|part| !folder.join(part).is_file()) {
+            return Err(format!("KUBEBUILDER_ASSETS is {}, which has no {part}", folder.display()));
+        }
+        let parts = Parts::Folder(folder);
+        // Built now, where it is not there, and not while an API server waits for it.
+        parts.servant("kube-controller-manager")?;
+        Ok(parts)
     }
 
     /// How a part is run: program and leading arguments.
@@ -73,14 +92,28 @@ impl Parts {
         }
     }
 
-    /// How the scheduler is run. Folders of users seldom have one; the newest then does.
-    pub fn scheduler(&self) -> Result<Vec<OsString>, Trouble> {
-        let part = "kube-scheduler";
+    /// How a part is run that folders of users seldom have, setup-envtest's say: ours of their version then does, or the newest.
+    pub fn servant(&self, part: &str) -> Result<Vec<OsString>, Trouble> {
         match self {
-            Parts::Folder(folder) if !folder.join(part).is_file() => Ok(Parts::Built(kubernetes(NEWEST)?.get()?).command(part)),
+            Parts::Folder(folder) if !folder.join(part).is_file() => {
+                let minor = minor_of(&folder.join("kube-apiserver"))?;
+                let ours = kubernetes(&minor).or_else(|_| {
+                    say(&format!("{} is of Kubernetes {minor} and has no {part}; that of {NEWEST} is taken", folder.display()));
+                    kubernetes(NEWEST)
+                });
+                Ok(Parts::Built(ours?.get()?).command(part))
+            }
             _ => Ok(self.command(part)),
         }
     }
+}
+
+/// As in `1.36`, from what a kube-apiserver says it is.
+fn minor_of(apiserver: &Path) -> Result<String, Trouble> {
+    let said = Command::new(apiserver).arg("--version").output().map_err(|error| format!("{}: {error}", apiserver.display()))?;
+    let said = String::from_utf8_lossy(&said.stdout);
+    let release = said.trim().strip_prefix("Kubernetes v").ok_or_else(|| format!("{} says that it is {said:?}", apiserver.display()))?;
+    Ok(release.split('.').take(2).collect::<Vec<_>>().join("."))
 }
 
 /// How kwok is run: with its stages. The first time this takes a minute or two.
@@ -94,7 +127,7 @@ pub fn kwok() -> Result<Vec<OsString>, Trouble> {
         package: "sigs.k8s.io/kwok/cmd/kwok",
         linked_with: "-s -w".to_owned(),
         takes: "It simulates nodes. The first time this takes a minute or two.",
-        ways: WAYS_TO_NODES,
+        ways: WAYS_TO_REST,
         keep: Some(Kept { module: "sigs.k8s.io/kwok", files: &STAGES }),
     };
     let program = build.get()?;

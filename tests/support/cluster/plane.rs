@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::authority::Authority;
-use super::held::{self, Held};
+use super::held::Held;
 use super::kubectl::Kubectl;
 use super::nodes::Nodes;
 use super::parts::Parts;
-use super::{Trouble, wait};
+use super::{Trouble, runs, say, wait};
 
 /// Service IPs are loopback addresses, so a process can listen on one.
 const SERVICES: &str = "127.96.0.0/16";
@@ -37,7 +37,7 @@ rules:
 pub enum User {
     /// May everything.
     Admin,
-    /// May `edit` in the namespaces of the stories, and nothing else.
+    /// May what a story grants, and nothing else.
     Author,
     /// May nothing.
     Stranger,
@@ -67,22 +67,24 @@ pub struct Plane {
     _controllers: Held,
     _apiserver: Held,
     _etcd: Held,
-    _lock: File,
 }
 
 impl Plane {
     /// Starts one, which takes some seconds.
     pub fn start(version: &str, runs: &Path) -> Result<Plane, Trouble> {
+        Plane::start_with(version, runs, &[])
+    }
+
+    /// The same with more flags of kube-apiserver.
+    pub fn start_with(version: &str, runs: &Path, flags: &[(&'static str, String)]) -> Result<Plane, Trouble> {
         let parts = Parts::get(version)?;
-        clear_away(runs);
-        let folder = runs.join(format!("{version}-{}", std::process::id()));
+        let folder = runs::make(runs, version)?;
+        let started = Plane::start_in(version, &folder, parts, flags);
+        started.map_err(|trouble| format!("{trouble}\nThe logs of this control plane are in {}", folder.join("logs").display()))
+    }
+
+    fn start_in(version: &str, folder: &Path, parts: Parts, flags: &[(&'static str, String)]) -> Result<Plane, Trouble> {
         let trouble = |error: std::io::Error| format!("{}: {error}", folder.display());
-        for part in ["logs", "data", "kubectl"] {
-            fs::create_dir_all(folder.join(part)).map_err(trouble)?;
-        }
-        let lock = File::create(folder.join("lock")).map_err(trouble)?;
-        lock.try_lock().map_err(|_| format!("{} is in use", folder.display()))?;
-        held::sweep(&folder.join("data"));
         let write = |name: &str, text: &str| fs::write(folder.join("data").join(name), text).map_err(trouble);
         let at = |name: &str| folder.join("data").join(name).display().to_string();
         let log = |name: &str| folder.join("logs").join(format!("{name}.log"));
@@ -127,30 +129,27 @@ impl Plane {
                 ("log-level", "warn".to_owned()),
             ],
         )?;
-        let mut apiserver = start(
-            &parts,
-            "kube-apiserver",
-            &log("kube-apiserver"),
-            &[
-                ("etcd-servers", client),
-                ("bind-address", "127.0.0.1".to_owned()),
-                ("advertise-address", "127.0.0.1".to_owned()),
-                ("secure-port", port.to_string()),
-                ("endpoint-reconciler-type", "none".to_owned()),
-                ("cert-dir", at("certs")),
-                ("tls-cert-file", at("server.crt")),
-                ("tls-private-key-file", at("server.key")),
-                ("service-account-key-file", at("accounts.pub")),
-                ("service-account-signing-key-file", at("accounts.key")),
-                ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
-                ("service-cluster-ip-range", SERVICES.to_owned()),
-                ("authorization-mode", "RBAC".to_owned()),
-                ("token-auth-file", at("tokens.csv")),
-                ("allow-privileged", "true".to_owned()),
-                ("audit-policy-file", at("audit.yaml")),
-                ("audit-log-path", log("audit").display().to_string()),
-            ],
-        )?;
+        let mut serving = vec![
+            ("etcd-servers", client),
+            ("bind-address", "127.0.0.1".to_owned()),
+            ("advertise-address", "127.0.0.1".to_owned()),
+            ("secure-port", port.to_string()),
+            ("endpoint-reconciler-type", "none".to_owned()),
+            ("cert-dir", at("certs")),
+            ("tls-cert-file", at("server.crt")),
+            ("tls-private-key-file", at("server.key")),
+            ("service-account-key-file", at("accounts.pub")),
+            ("service-account-signing-key-file", at("accounts.key")),
+            ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
+            ("service-cluster-ip-range", SERVICES.to_owned()),
+            ("authorization-mode", "RBAC".to_owned()),
+            ("token-auth-file", at("tokens.csv")),
+            ("allow-privileged", "true".to_owned()),
+            ("audit-policy-file", at("audit.yaml")),
+            ("audit-log-path", log("audit").display().to_string()),
+        ];
+        serving.extend_from_slice(flags);
+        let mut apiserver = start(&parts, "kube-apiserver", &log("kube-apiserver"), &serving)?;
         let base = format!("https://127.0.0.1:{port}");
         let api = Api::new(&base, &tokens[&User::Admin], &authority.pem);
         apiserver.until(&format!("kube-apiserver {version} to be ready"), || {
@@ -185,7 +184,7 @@ impl Plane {
         )?;
         let plane = Plane {
             version: version.to_owned(),
-            folder,
+            folder: folder.to_owned(),
             authority,
             parts,
             base,
@@ -194,7 +193,6 @@ impl Plane {
             _controllers: controllers,
             _apiserver: apiserver,
             _etcd: etcd,
-            _lock: lock,
         };
         plane.furnish()?;
         Ok(plane)
@@ -259,7 +257,7 @@ impl Plane {
         })
     }
 
-    /// Its folder without what the processes needed; for a run in which something failed.
+    /// Ends it and keeps its logs; for a run in which something failed.
     pub fn keep_logs(self) -> PathBuf {
         let folder = self.folder.clone();
         drop(self);
@@ -275,7 +273,7 @@ impl Plane {
         let _ = fs::remove_dir_all(folder);
     }
 
-    /// A Node, for DaemonSets, and what users may.
+    /// A Node, for DaemonSets, and the namespace that people take.
     fn furnish(&self) -> Result<(), Trouble> {
         let api = self.api(User::Admin);
         let node = api.post("/api/v1/nodes", &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}));
@@ -286,8 +284,17 @@ impl Plane {
     }
 }
 
+impl Drop for Plane {
+    fn drop(&mut self) {
+        // One that a story has to itself ends with the story, and nobody else says where its logs are.
+        if std::thread::panicking() {
+            say(&format!("the logs of a control plane that a story had to itself are in {}", self.folder.join("logs").display()));
+        }
+    }
+}
+
 fn start(parts: &Parts, part: &str, log: &Path, flags: &[(&str, String)]) -> Result<Held, Trouble> {
-    let mut command: Vec<OsString> = parts.command(part);
+    let mut command: Vec<OsString> = parts.servant(part)?;
     command.extend(flags.iter().map(|(flag, value)| format!("--{flag}={value}").into()));
     Held::start(part, &command, &[], log)
 }
@@ -319,14 +326,4 @@ fn kubeconfig(server: &str, authority: &str, user: &str, token: &str) -> String 
         "current-context": "podgraft",
     })
     .to_string()
-}
-
-/// Removes what runs left that are over; a run holds the lock of its folder.
-fn clear_away(runs: &Path) {
-    for folder in fs::read_dir(runs).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path()) {
-        let over = File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
-        if over {
-            let _ = fs::remove_dir_all(folder);
-        }
-    }
 }

@@ -42,6 +42,13 @@ pub struct Call {
     pub patch: Vec<Value>,
 }
 
+impl Call {
+    /// It had nothing to say: not even operations that change nothing, which the API server calls no mutation.
+    pub fn idle(&self) -> bool {
+        !self.mutated && self.patch.is_empty()
+    }
+}
+
 impl<'p> Story<'p> {
     pub fn begin(plane: &'p Plane, name: &str) -> Story<'p> {
         let story = Story { plane, name: name.replace('_', "-"), api: plane.api(User::Admin), faults_are_meant: Cell::new(false) };
