@@ -1,6 +1,11 @@
 //! A Pod beside its twin that no preset reached: what the preset brought is taken away, and the two must be the same, field by field.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use crate::support::case;
+
+/// Where the API server mounts the token of a Pod's account.
+pub const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// What differs between any two Pods, made the same: names that the API server gave, times, the namespace.
 pub fn plain(pod: &Value) -> Value {
@@ -25,6 +30,17 @@ pub fn plain(pod: &Value) -> Value {
         text.replace_range(start..end, "token");
     }
     serde_json::from_str(&text).unwrap()
+}
+
+/// A Pod that was made, as one that is to be made.
+pub fn afresh(pod: &Value) -> Value {
+    let mut again = pod.clone();
+    let metadata = again["metadata"].as_object_mut().unwrap();
+    for key in ["name", "uid", "resourceVersion", "creationTimestamp", "managedFields"] {
+        metadata.remove(key);
+    }
+    again.as_object_mut().unwrap().remove("status");
+    again
 }
 
 /// A Pod that runs, as it was before it was bound to a node.
@@ -81,6 +97,29 @@ pub fn take_entry(pod: &mut Value, pointer: &str, key: &str, value: &str) -> Val
         remove(pod, pointer);
     }
     taken
+}
+
+/// A container as a preset has it: the token that the API server mounts and its defaults must be there, and are taken away.
+pub fn as_written(container: &Value) -> Value {
+    let mut container = container.clone();
+    take_entry(&mut container, "/volumeMounts", "mountPath", TOKEN);
+    for (field, default) in [
+        ("imagePullPolicy", json!("IfNotPresent")),
+        ("resources", json!({})),
+        ("terminationMessagePath", json!("/dev/termination-log")),
+        ("terminationMessagePolicy", json!("File")),
+    ] {
+        assert_eq!(take(&mut container, "", field), default, "{field}");
+    }
+    container
+}
+
+/// The hash that the record of a preset has, `podpreset-logs` say, of some presets.
+pub fn hash(presets: &str, record: &str) -> String {
+    let (presets, problems) = case::read_presets(presets, "presets.yaml");
+    assert!(problems.is_empty(), "{problems:?}");
+    let preset = presets.presets().iter().find(|preset| preset.record() == record).unwrap_or_else(|| panic!("no preset {record}"));
+    preset.version().to_owned()
 }
 
 /// Each container of a list: its pointer.

@@ -1,12 +1,14 @@
-//! Each policy that ships, in front of a workload of each kind that it is for.
+//! Each policy that ships, in front of a workload of each kind that it is for: its Pod is, field by field, that of the same workload whose
+//! template says all of it, and sent again it is left alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
 use podgraft::preset::RECORD_PREFIX;
 use serde_json::{Value, json};
 
+use crate::compare;
 use crate::corpus;
 use crate::harness::endpoint::Endpoint;
 use crate::harness::podgraft::{Registered, Registration, Serving};
@@ -36,8 +38,14 @@ fn for_jobs(case: &Case) -> bool {
     !case.presets_text.contains("key: batch.kubernetes.io/job-name")
 }
 
+fn twin(story: &Story) -> String {
+    format!("{}-twin", story.name)
+}
+
 /// The case that shows a policy at work has its name.
 fn workloads(story: &Story) {
+    // Nobody is asked about this one.
+    story.plane.namespace(&twin(story), &json!({})).unwrap();
     let policies = policies();
     let mut shown = BTreeSet::new();
     for case in case::all() {
@@ -59,10 +67,15 @@ enum Answering {
     },
 }
 
+/// The presets of a case for the story's namespace.
+fn presets(story: &Story, case: &Case) -> String {
+    let here = format!("namespace: {}", story.name);
+    case.presets_text.replace("namespace: shop", &here).replace("namespace: default", &here)
+}
+
 /// Gives what answers, and its address.
 fn answering(story: &Story, case: &Case, name: &str) -> (Answering, String) {
-    let here = format!("namespace: {}", story.name);
-    let presets = case.presets_text.replace("namespace: shop", &here).replace("namespace: default", &here);
+    let presets = presets(story, case);
     if case.expect["given"].get("namespaceLabels").is_some() {
         let (presets, problems) = case::read_presets(&presets, name);
         assert!(problems.is_empty(), "{problems:?}");
@@ -90,11 +103,13 @@ fn each(story: &Story, case: &Case) {
     let pod: Value = serde_json::from_str(&case::json_of(&case.pod)).unwrap();
     let expected: Value = serde_json::from_str(&case::json_of(&case.expected_pod())).unwrap();
     for account in corpus::named(&expected.to_string(), "serviceAccountName") {
-        let made = story.api.post(
-            &format!("/api/v1/namespaces/{}/serviceaccounts", story.name),
-            &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}),
-        );
-        assert!(made.taken() || made.status == 409, "{account}: {}", made.message());
+        for namespace in [&story.name, &twin(story)] {
+            let made = story.api.post(
+                &format!("/api/v1/namespaces/{namespace}/serviceaccounts"),
+                &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}),
+            );
+            assert!(made.taken() || made.status == 409, "{account}: {}", made.message());
+        }
     }
     wait::until(&format!("{} to be in force", case.name), || {
         let mut probe = pod.clone();
@@ -103,31 +118,66 @@ fn each(story: &Story, case: &Case) {
         let message = answer.message();
         if answer.taken() && !records(&answer.body).is_empty() { Ok(()) } else { Err(message) }
     });
+    let hash = |record: &String| compare::hash(&presets(story, case), record);
+    let workload = |kind: &str| format!("{}-{}", case.name, kind.to_lowercase());
+    let applies = |kind: &str| for_jobs(case) || !kind.ends_with("Job");
     for (version, kind) in KINDS {
-        let workload = format!("{}-{}", case.name, kind.to_lowercase());
-        make(story, &workload, version, kind, &pod);
-        let made =
-            wait::until(&format!("the Pod of {workload}"), || story.pods(&story.name, &format!("workload={workload}")).pop().ok_or("none"));
-        let applied = case.expect["applied"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-        let (wanted, expected) = if kind.ends_with("Job") && !for_jobs(case) { (BTreeSet::new(), &pod) } else { (applied, &expected) };
-        assert_eq!(records(&made), wanted, "{workload}");
-        for list in ["initContainers", "containers"] {
-            let names = |pod: &Value| {
-                pod["spec"][list].as_array().into_iter().flatten().map(|container| container["name"].clone()).collect::<Vec<_>>()
-            };
-            assert_eq!(names(&made), names(expected), "{workload}: {list}");
+        let expected = if applies(kind) { &without_records(&expected) } else { &pod };
+        make(story, &story.name, &workload(kind), version, kind, &pod);
+        make(story, &twin(story), &workload(kind), version, kind, expected);
+    }
+    for (_, kind) in KINDS {
+        let workload = workload(kind);
+        let applied = case.expect["applied"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+        let wanted: BTreeSet<String> = applied.filter(|_| applies(kind)).collect();
+        let [made, twin] = [&story.name, &twin(story)].map(|namespace| {
+            wait::until(&format!("the Pod of {workload}"), || story.pods(namespace, &format!("workload={workload}")).pop().ok_or("none"))
+        });
+        assert_eq!(records(&made).into_keys().collect::<BTreeSet<_>>(), wanted, "{workload}");
+        for (record, version) in records(&made) {
+            assert_eq!(version, hash(&record), "{workload}: {record}");
         }
+        let plain = |pod: &Value| corpus::sorted(&without_hashes(&without_records(pod)));
+        if let Some(difference) = compare::difference(&plain(&made), &plain(&twin)) {
+            panic!("{workload}: not as its twin, whose template says all of it: {difference}");
+        }
+        let mut made = made;
+        // A list does not say of its entries what they are.
+        made.as_object_mut().unwrap().extend([("apiVersion".to_owned(), json!("v1")), ("kind".to_owned(), json!("Pod"))]);
+        let again = story.try_pod(&story.name, &compare::afresh(&made)).object(&format!("{workload}, sent again"));
+        compare::same(&format!("{workload}, sent again"), &again, &made);
     }
 }
 
-/// The presets that a Pod says were applied to it.
-fn records(pod: &Value) -> BTreeSet<String> {
+/// The presets that a Pod says were applied to it, with their versions.
+fn records(pod: &Value) -> BTreeMap<String, String> {
     let annotations = pod["metadata"]["annotations"].as_object().into_iter().flatten();
-    annotations.filter_map(|(key, _)| key.strip_prefix(RECORD_PREFIX).map(str::to_owned)).collect()
+    let records =
+        annotations.filter_map(|(key, version)| Some((key.strip_prefix(RECORD_PREFIX)?.to_owned(), version.as_str()?.to_owned())));
+    records.collect()
+}
+
+fn without_records(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    for (record, _) in records(&pod) {
+        compare::take(&mut pod, "/metadata/annotations", &format!("{RECORD_PREFIX}{record}"));
+    }
+    pod
+}
+
+/// Without the hash of its template, which its controller writes into labels and names.
+fn without_hashes(pod: &Value) -> Value {
+    let mut text = pod.to_string();
+    for label in ["pod-template-hash", "controller-revision-hash"] {
+        if let Some(hash) = pod["metadata"]["labels"][label].as_str() {
+            text = text.replace(hash, "HASH");
+        }
+    }
+    serde_json::from_str(&text).unwrap()
 }
 
 /// Makes a workload of a kind whose Pods are as this one.
-fn make(story: &Story, workload: &str, version: &str, kind: &str, pod: &Value) {
+fn make(story: &Story, namespace: &str, workload: &str, version: &str, kind: &str, pod: &Value) {
     let mut labels = pod["metadata"]["labels"].as_object().cloned().unwrap_or_default();
     // What its controller sets itself.
     labels.retain(|label, _| {
@@ -151,8 +201,12 @@ fn make(story: &Story, workload: &str, version: &str, kind: &str, pod: &Value) {
     }
     let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": workload}, "spec": spec});
     let group = if version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{version}") };
-    story.api.post(&format!("{group}/namespaces/{}/{}s", story.name, kind.to_lowercase()), &object).object(workload);
+    story.api.post(&format!("{group}/namespaces/{namespace}/{}s", kind.to_lowercase()), &object).object(workload);
     if kind == "CronJob" {
-        story.kubectl().run(&["create", "job", &format!("{workload}-by-hand"), &format!("--from=cronjob/{workload}")]).fine();
+        story
+            .kubectl()
+            .within(namespace)
+            .run(&["create", "job", &format!("{workload}-by-hand"), &format!("--from=cronjob/{workload}")])
+            .fine();
     }
 }

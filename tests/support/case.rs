@@ -297,7 +297,8 @@ impl Case {
     }
 }
 
-fn conflict_line(conflict: &Value) -> String {
+/// A conflict that a case expects, in one line.
+pub fn conflict_line(conflict: &Value) -> String {
     let part = |key: &str| conflict[key].as_str().unwrap().to_owned();
     format!("{} {} {} {}", part("preset"), part("path"), part("holder"), part("kind"))
 }
