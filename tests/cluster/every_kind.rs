@@ -8,16 +8,13 @@ use crate::harness::plane::User;
 use crate::harness::podgraft::Registration;
 use crate::harness::story::{Stories, Story};
 use crate::harness::wait;
-use crate::words;
 
 pub const STORIES: Stories = &[
     ("workloads_get_what_the_preset_says", workloads),
     ("bare_pods_get_what_the_preset_says", bare_pods),
     ("a_dry_run_gets_the_same_and_leaves_nothing", dry_run),
     ("rights_of_the_user_do_not_matter", rights),
-    ("excluded_pods_are_left_alone_but_by_opt_out_denied", excluded),
     ("the_order_of_documents_does_not_matter", order),
-    ("what_is_not_a_new_pod_is_left_alone", left_alone),
 ];
 
 /// A native sidecar that ships what the containers log, in the namespace `NAMESPACE`.
@@ -76,7 +73,7 @@ fn manifest(kind: &str, shape: &str) -> String {
 }
 
 /// A Pod alone, as JSON.
-fn pod(name: &Value) -> Value {
+pub fn pod(name: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": name, "spec": {"containers": [
         {"name": "app", "image": "registry.example/app:1", "env": [{"name": "PORT", "value": "8080"}]}]}})
 }
@@ -85,21 +82,23 @@ fn pod(name: &Value) -> Value {
 fn without_logs(pod: &Value) -> Value {
     let mut pod = pod.clone();
     assert_eq!(compare::take(&mut pod, "/metadata/labels", "logs"), "shipped");
+    let presets = LOGS.replace("NAMESPACE", pod["metadata"]["namespace"].as_str().unwrap());
     let record = compare::take(&mut pod, "/metadata/annotations", "podpreset.admission.kubernetes.io/podpreset-logs");
-    assert_eq!(record.as_str().map(str::len), Some(12), "the record has the hash");
+    assert_eq!(record, compare::hash(&presets, "podpreset-logs"), "the record has the hash");
+    let last = pod["spec"]["initContainers"].as_array().and_then(|list| list.last()).map(|container| container["name"].clone());
+    assert_eq!(last, Some(json!("shipper")), "it comes after the author's own");
     let shipper = compare::take_entry(&mut pod, "/spec/initContainers", "name", "shipper");
-    assert_eq!((&shipper["image"], &shipper["restartPolicy"]), (&json!("registry.example/shipper:1"), &json!("Always")));
-    let mounts: Vec<&str> =
-        shipper["volumeMounts"].as_array().into_iter().flatten().filter_map(|mount| mount["mountPath"].as_str()).collect();
     assert_eq!(
-        mounts,
-        ["/logs", "/var/run/secrets/kubernetes.io/serviceaccount"],
-        "the sidecar's mounts, and the token that the API server adds"
+        compare::as_written(&shipper),
+        json!({"name": "shipper", "image": "registry.example/shipper:1", "restartPolicy": "Always",
+            "volumeMounts": [{"name": "logs", "mountPath": "/logs", "readOnly": true}]})
     );
-    compare::take_entry(&mut pod, "/spec/volumes", "name", "logs");
+    assert_eq!(compare::take_entry(&mut pod, "/spec/volumes", "name", "logs"), json!({"name": "logs", "emptyDir": {}}));
     for container in [compare::containers(&pod, "initContainers"), compare::containers(&pod, "containers")].concat() {
-        assert_eq!(compare::take_entry(&mut pod, &format!("{container}/env"), "name", "LOG_DIR")["value"], "/var/log/app");
-        assert_eq!(compare::take_entry(&mut pod, &format!("{container}/volumeMounts"), "mountPath", "/var/log/app")["name"], "logs");
+        let variable = compare::take_entry(&mut pod, &format!("{container}/env"), "name", "LOG_DIR");
+        assert_eq!(variable, json!({"name": "LOG_DIR", "value": "/var/log/app"}));
+        let mount = compare::take_entry(&mut pod, &format!("{container}/volumeMounts"), "mountPath", "/var/log/app");
+        assert_eq!(mount, json!({"name": "logs", "mountPath": "/var/log/app"}));
     }
     pod
 }
@@ -157,6 +156,13 @@ fn bare_pods(story: &Story) {
         }
         grafted_and_else_its_twin(command, &grafted, &twin);
     }
+    // Nothing is replaced, nothing removed.
+    let answer =
+        story.api.post(&format!("/api/v1/namespaces/{}/pods", story.name), &pod(&json!({"name": "by-api", "labels": {"app": "web"}})));
+    let calls = story.calls(&story.name, &answer.audit);
+    assert!(calls[0].mutated && !calls[0].patch.is_empty(), "{calls:?}");
+    assert!(calls.iter().flat_map(|call| &call.patch).all(|operation| operation["op"] == "add"), "{calls:?}");
+
     // Applied again it is left as it is: what the preset brought does not belong to who applies.
     let manifest = pod(&json!({"name": "by-the-server", "labels": {"app": "web"}})).to_string();
     story.kubectl().run_with(&["apply", "--server-side", "-f", "-"], &manifest).fine();
@@ -192,46 +198,9 @@ fn rights(story: &Story) {
     assert!(stranger.err.contains("cannot create resource \"pods\""), "{}", stranger.err);
 }
 
-/// Two presets that an author may do without, and one that he may not.
-const OPT_OUT: &str = "
-apiVersion: podgraft.dev/v1beta1
-kind: ClusterPodPreset
-metadata: {name: held}
-spec: {selector: {}, optOut: Denied, env: [{name: HELD, value: '1'}]}
----
-apiVersion: podgraft.dev/v1beta1
-kind: ClusterPodPreset
-metadata: {name: first}
-spec: {selector: {}, env: [{name: FIRST, value: '1'}]}
----
-apiVersion: podgraft.dev/v1beta1
-kind: ClusterPodPreset
-metadata: {name: second}
-spec: {selector: {}, env: [{name: SECOND, value: '1'}]}
-";
-
-fn variables(pod: &Value) -> Vec<&str> {
+/// The variables of a Pod's first container.
+pub fn variables(pod: &Value) -> Vec<&str> {
     pod["spec"]["containers"][0]["env"].as_array().into_iter().flatten().filter_map(|variable| variable["name"].as_str()).collect()
-}
-
-fn excluded(story: &Story) {
-    let podgraft = story.podgraft(OPT_OUT);
-    let sent = |annotations: Value| story.create(&story.name, &pod(&json!({"generateName": "pod-", "annotations": annotations})));
-    assert_eq!(variables(&sent(json!({}))), ["PORT", "HELD", "FIRST", "SECOND"]);
-    let exclude = json!({"podpreset.admission.kubernetes.io/exclude": "true"});
-    let excluded = story.create(&story.name, &pod(&json!({"name": "excluded", "annotations": exclude})));
-    assert_eq!(variables(&excluded), ["PORT", "HELD"], "the exclude annotation stops all but what the author may not opt out of");
-    let notes = words::notes(story, "excluded");
-    assert_eq!(notes["skipped"], "Excluded");
-    assert!(notes["presets"].as_str().is_some_and(|presets| presets.starts_with("clusterpodpreset-held=")), "{notes}");
-    assert_eq!(podgraft.serving.metric("podgraft_skipped_total", "\"Excluded\"").unwrap(), 1.0);
-    assert_eq!(variables(&sent(json!({"podpreset.admission.kubernetes.io/exclude": "yes"}))), ["PORT", "HELD", "FIRST", "SECOND"]);
-    assert_eq!(variables(&sent(json!({"podgraft.dev/exclude": "first, held"}))), ["PORT", "HELD", "SECOND"], "one by name");
-    assert_eq!(variables(&sent(json!({"podgraft.dev/exclude": "none-of-this-name"}))), ["PORT", "HELD", "FIRST", "SECOND"]);
-    // A record that an author forged does not stop it either.
-    let record = excluded["metadata"]["annotations"]["podpreset.admission.kubernetes.io/clusterpodpreset-held"].clone();
-    let forged = sent(json!({"podpreset.admission.kubernetes.io/clusterpodpreset-held": record}));
-    assert_eq!(variables(&forged), ["PORT", "HELD", "FIRST", "SECOND"]);
 }
 
 /// Two replicas that hold the presets in another order make the same Pod; and presets that do not overlap give the same whichever is merged
@@ -257,70 +226,24 @@ fn order(story: &Story) {
     let (first, other) = (made("first", &documents([0, 0, 0])), made("other", &turned));
     compare::same("the presets in another order", &first, &other);
     let late = made("late", &documents([3, 2, 1]));
-    let sorted = |pod: &Value| {
-        let mut names = variables(pod).into_iter().map(str::to_owned).collect::<Vec<_>>();
-        names.sort_unstable();
-        names
-    };
     assert_eq!(variables(&first), ["PORT", "one", "three", "two"]);
     assert_eq!(variables(&late), ["PORT", "one", "two", "three"], "priorities count");
-    assert_eq!(sorted(&first), sorted(&late));
+    compare::same("whichever is merged first", &in_no_order(&late), &in_no_order(&first));
 }
 
-/// Registered for everything about Pods, it still touches nothing but new ones.
-fn left_alone(story: &Story) {
-    let presets = "
-apiVersion: podgraft.dev/v1beta1
-kind: ClusterPodPreset
-metadata: {name: everywhere}
-spec: {selector: {}, env: [{name: EVERYWHERE, value: '1'}], template: {metadata: {labels: {everywhere: 'yes'}}}}
-";
-    let registration = Registration { creations_only: false, ..Registration::of(&story.name, &story.name) };
-    let podgraft = story.podgraft_as(&registration, presets);
-    let skipped = |reason: &str| podgraft.serving.metric("podgraft_skipped_total", &format!("\"{reason}\"")).unwrap();
-    let kubectl = story.kubectl();
-    let path = format!("/api/v1/namespaces/{}/pods", story.name);
-
-    // A mirror Pod is a static Pod's picture.
-    let mirror = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "mirror", "annotations": {"kubernetes.io/config.mirror": "static"}},
-        "spec": {"nodeName": "node-1", "containers": [{"name": "app", "image": "registry.example/app:1"}]}});
-    let mirror = story.create(&story.name, &mirror);
-    assert!(mirror["metadata"].get("labels").is_none() && variables(&mirror).is_empty(), "{mirror}");
-    assert_eq!(skipped("MirrorPod"), 1.0);
-
-    // Namespaces of the cluster's own, though the registration asks.
-    kubectl.run(&["label", "namespace", "kube-public", &format!("story={}", story.name)]).fine();
-    story.plane.namespace("kube-public", &json!({})).unwrap();
-    wait::until("a review from kube-public", || {
-        let pod = story.try_pod("kube-public", &pod(&json!({"name": "system"}))).object("a Pod in kube-public");
-        assert_eq!(variables(&pod), ["PORT"]);
-        if skipped("ExemptNamespace") > 0.0 { Ok(()) } else { Err("none") }
-    });
-
-    // A Pod that was there before the preset: what happens to it later changes nothing.
-    let before =
-        story.create(&story.name, &pod(&json!({"name": "old", "annotations": {"podpreset.admission.kubernetes.io/exclude": "true"}})));
-    assert_eq!(variables(&before), ["PORT"]);
-    let others = skipped("NotPodCreate");
-    let freed = story.api.patch(
-        &format!("{path}/old"),
-        "merge",
-        &json!({"metadata": {"annotations": {"podpreset.admission.kubernetes.io/exclude": null}}}),
-    );
-    let freed = freed.object("an update");
-    assert!(freed["metadata"].get("labels").is_none(), "an update");
-    let debug = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "registry.example/debug:1"}]}});
-    let debugged = story.api.patch(&format!("{path}/old/ephemeralcontainers"), "strategic-merge", &debug).object("an ephemeral container");
-    assert!(debugged["spec"]["ephemeralContainers"][0].get("env").is_none(), "{debugged}");
-    assert_eq!(variables(&debugged), ["PORT"]);
-    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "old"}, "target": {"kind": "Node", "name": "node-1"}});
-    story.api.post(&format!("{path}/old/binding"), &binding).object("a binding");
-    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "old"}});
-    story.api.post(&format!("{path}/old/eviction"), &eviction).object("an eviction");
-    let gone = story.api.delete(&format!("{path}/mirror?gracePeriodSeconds=0")).unwrap();
-    assert!(gone.taken(), "{}", gone.message());
-    assert!(skipped("NotPodCreate") - others >= 5.0, "asked, and left alone: {}", skipped("NotPodCreate") - others);
-
-    // And it is in force: a new Pod of the same namespace gets it.
-    assert_eq!(variables(&story.create(&story.name, &pod(&json!({"name": "new"})))), ["PORT", "EVERYWHERE"]);
+/// A Pod whose lists are sorted, with records that do not say which version: a priority is part of it.
+fn in_no_order(pod: &Value) -> Value {
+    fn sort(list: &mut Value) {
+        list.as_array_mut().unwrap().sort_by_key(|entry| entry["name"].to_string());
+    }
+    let mut pod = pod.clone();
+    for (_, record) in pod["metadata"]["annotations"].as_object_mut().unwrap() {
+        *record = json!("record");
+    }
+    sort(&mut pod["spec"]["volumes"]);
+    for container in pod["spec"]["containers"].as_array_mut().unwrap() {
+        sort(&mut container["env"]);
+        sort(&mut container["volumeMounts"]);
+    }
+    pod
 }

@@ -2,7 +2,6 @@
 //! `failurePolicy` says, and nothing else.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +9,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::api::Answer;
-use crate::harness::endpoint::{self, Endpoint};
 use crate::harness::front::Front;
 use crate::harness::podgraft::{Registered, Registration, Serving};
 use crate::harness::story::{Stories, Story};
@@ -28,26 +26,25 @@ pub const STORIES: Stories = &[
     ("restarted_under_load_and_fail_open", |story| restarted(story, "Ignore")),
     ("restarted_under_load_and_fail_closed", |story| restarted(story, "Fail")),
     ("replaced_under_load", replaced),
-    ("a_503_is_tried_again", again),
 ];
 
-const PRESETS: &str = "
+pub const PRESETS: &str = "
 apiVersion: podgraft.dev/v1beta1
 kind: ClusterPodPreset
 metadata: {name: held}
 spec: {selector: {}, env: [{name: GRAFTED, value: '1'}]}
 ";
 
-fn registration(story: &Story, policy: &'static str) -> Registration {
+pub fn registration(story: &Story, policy: &'static str) -> Registration {
     Registration { failure_policy: policy, ..Registration::of(&story.name, &story.name) }
 }
 
-fn pod() -> Value {
+pub fn pod() -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "pod-"}, "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]}})
 }
 
 /// Whether a Pod that was taken is grafted.
-fn grafted(answer: &Answer) -> bool {
+pub fn grafted(answer: &Answer) -> bool {
     answer.body["spec"]["containers"][0]["env"][0]["name"] == "GRAFTED"
 }
 
@@ -66,7 +63,7 @@ fn as_the_policy_says(story: &Story, policy: &str) {
 }
 
 /// Podgraft at a place where it was expected.
-fn at(story: &Story, port: u16) -> Result<Serving, Trouble> {
+pub fn at(story: &Story, port: u16) -> Result<Serving, Trouble> {
     Serving::start_as(story.plane, &story.name, PRESETS, &[&format!("--listen=127.0.0.1:{port}"), "--shutdown-delay=0s"])
 }
 
@@ -258,29 +255,4 @@ fn replaced(story: &Story) {
     });
     let lost: Vec<String> = lost.iter().map(|answer| format!("{} {}", answer.status, answer.message())).collect();
     assert!(lost.is_empty(), "{} of {made} Pods were lost: {}", lost.len(), lost[0]);
-}
-
-/// Podgraft answers 503 where it is busy, late or not ready; the API server asks again a second later, and the Pod is grafted.
-fn again(story: &Story) {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counting = Arc::clone(&calls);
-    let graft = endpoint::patching(|pod| {
-        let there = pod["spec"]["containers"][0].get("env").is_some();
-        if there {
-            json!([])
-        } else {
-            json!([{"op": "add", "path": "/spec/containers/0/env", "value": [{"name": "GRAFTED", "value": "1"}]}])
-        }
-    });
-    let reply = Arc::new(move |path: &str, body: &str| {
-        let busy = body.contains("\"fieldManager\":\"meant\"") && counting.fetch_add(1, Ordering::Relaxed) == 0;
-        if busy { (503, "{\"error\":\"busy\",\"at\":\"podgraft\"}".to_owned()) } else { graft(path, body) }
-    });
-    let endpoint = Endpoint::start(&story.plane.authority, reply).unwrap();
-    let object = registration(story, "Fail").object(&endpoint.url("/mutate"), &story.plane.authority.pem);
-    let _registered = Registered::make(story.api.clone(), &object);
-    wait::until("the registration to be in force", || if grafted(&story.try_pod(&story.name, &pod())) { Ok(()) } else { Err("it is not") });
-    let answer = story.api.post(&format!("/api/v1/namespaces/{}/pods?dryRun=All&fieldManager=meant", story.name), &pod());
-    assert!(answer.taken() && grafted(&answer), "{}", answer.message());
-    assert_eq!(calls.load(Ordering::Relaxed), 2, "one 503, and one that was answered");
 }

@@ -6,16 +6,22 @@
 //! `PODGRAFT_TEST_CLUSTER=off` leaves all of it out. `PODGRAFT_TEST_KUBERNETES=1.36` names the versions. With `parts` as first argument
 //! only the parts are built; with `up`, see the module `up`.
 
+#[path = "../support/client.rs"]
+#[allow(dead_code, reason = "a story takes what it needs")]
+mod client;
 #[path = "../support/cluster/mod.rs"]
 mod harness;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod again;
 mod compare;
 mod corpus;
 mod crowd;
 mod every_kind;
 mod failure;
+mod left_alone;
+mod leftovers;
 mod policies;
 mod readme;
 mod reinvocation;
@@ -38,15 +44,18 @@ use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 /// All stories, by module.
 const STORIES: &[(&str, Stories)] = &[
     ("every_kind", every_kind::STORIES),
+    ("left_alone", left_alone::STORIES),
     ("reinvocation", reinvocation::STORIES),
     ("words", words::STORIES),
     ("failure", failure::STORIES),
+    ("again", again::STORIES),
     ("rollouts", rollouts::STORIES),
     ("crowd", crowd::STORIES),
     ("policies", policies::STORIES),
     ("corpus", corpus::STORIES),
     ("tables", tables::STORIES),
     ("readme", readme::STORIES),
+    ("leftovers", leftovers::STORIES),
 ];
 
 fn main() -> ExitCode {

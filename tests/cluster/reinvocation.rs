@@ -6,15 +6,18 @@ use serde_json::{Value, json};
 use crate::compare;
 use crate::harness::endpoint::{self, Endpoint};
 use crate::harness::podgraft::{Registered, Registration};
-use crate::harness::story::{InFront, Stories, Story};
+use crate::harness::story::{Call, InFront, Stories, Story};
 use crate::harness::wait;
 
 pub const STORIES: Stories = &[
     ("asked_before_the_other_and_again", |story| both(story, "a", "IfNeeded", "IfNeeded")),
     ("asked_before_the_other_which_is_not_asked_again", |story| both(story, "a", "IfNeeded", "Never")),
     ("asked_after_the_other_and_again", |story| both(story, "z", "IfNeeded", "IfNeeded")),
-    ("asked_after_the_other_never_again", |story| both(story, "z", "Never", "Never")),
-    ("asked_before_the_other_never_again", never),
+    ("asked_after_the_other_which_is_not_asked_again", |story| both(story, "z", "IfNeeded", "Never")),
+    ("asked_after_the_other_never_again", |story| both(story, "z", "Never", "IfNeeded")),
+    ("asked_after_the_other_and_neither_again", |story| both(story, "z", "Never", "Never")),
+    ("asked_before_the_other_never_again", |story| never(story, "IfNeeded")),
+    ("asked_before_the_other_and_neither_again", |story| never(story, "Never")),
     ("alone_it_is_asked_again_and_has_nothing_to_add", alone),
 ];
 
@@ -128,7 +131,8 @@ fn both(story: &Story, place: &str, ours: &'static str, others: &'static str) {
         }
     }
     for preset in ["logs", "meshed"] {
-        assert_eq!(pod["metadata"]["annotations"][format!("{RECORD}{preset}")].as_str().map(str::len), Some(12), "the record of {preset}");
+        let record = &pod["metadata"]["annotations"][format!("{RECORD}{preset}")];
+        assert_eq!(*record, compare::hash(PRESETS, &format!("clusterpodpreset-{preset}")), "the record of {preset}");
     }
 
     // The patch of a second call touches only what came in between: nothing of the first call is there again.
@@ -142,7 +146,7 @@ fn both(story: &Story, place: &str, ours: &'static str, others: &'static str) {
         let allowed = |operation: &Value| operation["op"] == "add";
         assert!(ours[1].patch.iter().all(allowed), "{second}");
     } else {
-        assert!(ours.iter().skip(1).all(|call| !call.mutated), "nothing came in between that wants more: {calls:?}");
+        assert!(ours.iter().skip(1).all(|call| call.idle()), "nothing came in between that wants more: {calls:?}");
     }
     // A sidecar that the other came to see too late has its image rewritten when it is sent again.
     sent_again(story, &pod, &podgraft, place == "a" || others != "Never");
@@ -150,35 +154,44 @@ fn both(story: &Story, place: &str, ours: &'static str, others: &'static str) {
 
 /// What was created, sent again, is left alone: the same Pod comes back, and Podgraft had nothing to add.
 fn sent_again(story: &Story, pod: &Value, podgraft: &InFront, settled: bool) {
-    let mut again = pod.clone();
-    let metadata = again["metadata"].as_object_mut().unwrap();
-    for key in ["name", "uid", "resourceVersion", "creationTimestamp", "managedFields"] {
-        metadata.remove(key);
-    }
-    again.as_object_mut().unwrap().remove("status");
-    let answer = story.try_pod(&story.name, &again);
+    let answer = story.try_pod(&story.name, &compare::afresh(pod));
     let webhook = format!("{}.podgraft.dev", podgraft.registered.name);
     let calls = story.calls(&story.name, &answer.audit);
     assert!(calls.iter().any(|call| call.webhook == webhook), "it was asked: {calls:?}");
-    assert!(calls.iter().filter(|call| call.webhook == webhook).all(|call| !call.mutated), "sent again: {calls:?}");
+    assert!(calls.iter().filter(|call| call.webhook == webhook).all(Call::idle), "sent again: {calls:?}");
     let again = answer.object("the Pod again");
     if settled {
         compare::same("sent again", &again, pod);
     }
 }
 
-/// With `Never`, asked first, what comes later is not seen; what it did stands.
-fn never(story: &Story) {
-    let _podgraft = podgraft(story, "a", "Never");
-    let _other = other(story, "IfNeeded");
+/// With `Never`, asked first, what comes later is not seen; what it did stands. Sent again, the Pod is completed.
+fn never(story: &Story, others: &'static str) {
+    let podgraft = podgraft(story, "a", "Never");
+    let _other = other(story, others);
     let (pod, audit) = send(story);
     assert_eq!(names(&pod["spec"]["initContainers"], "name"), ["setup", "shipper"]);
     assert_eq!(names(&pod["spec"]["containers"], "name"), ["app", "mesh"]);
     assert_eq!(names(&pod["spec"]["containers"][0]["env"], "name"), ["LOG_DIR"]);
     assert_eq!(pod["spec"]["containers"][1].get("env"), None, "it is what Never says");
-    assert!(pod["metadata"]["annotations"].get(format!("{RECORD}meshed")).is_none());
-    let asked = story.calls(&story.name, &audit).iter().filter(|call| call.webhook.contains("podgraft.podgraft.dev")).count();
+    assert_eq!(pod["spec"]["initContainers"][1]["image"], "mirror.example/registry.example/shipper:1", "the other came after it");
+    let records = &pod["metadata"]["annotations"];
+    assert_eq!(records[format!("{RECORD}logs")], compare::hash(PRESETS, "clusterpodpreset-logs"));
+    assert!(records.get(format!("{RECORD}meshed")).is_none());
+    let webhook = format!("{}.podgraft.dev", podgraft.registered.name);
+    let asked = story.calls(&story.name, &audit).iter().filter(|call| call.webhook == webhook).count();
     assert_eq!(asked, 1);
+
+    let answer = story.try_pod(&story.name, &compare::afresh(&pod));
+    assert_eq!(answer.warnings, Vec::<String>::new());
+    let whole = answer.object("the Pod again");
+    assert_eq!(names(&whole["spec"]["containers"], "name"), ["app", "mesh"]);
+    for container in whole["spec"]["containers"].as_array().unwrap() {
+        let mut variables = names(&container["env"], "name");
+        variables.sort_unstable();
+        assert_eq!(variables, ["LOG_DIR", "MESH"], "{}", container["name"]);
+    }
+    assert_eq!(whole["metadata"]["annotations"][format!("{RECORD}meshed")], compare::hash(PRESETS, "clusterpodpreset-meshed"));
 }
 
 /// The token that the API server mounts into the sidecar is reason enough to ask again.
@@ -188,5 +201,6 @@ fn alone(story: &Story) {
     let calls = story.calls(&story.name, &answer.audit);
     let turns: Vec<(&str, bool)> = calls.iter().map(|call| (call.turn.as_str(), call.mutated)).collect();
     assert_eq!(turns, [("round_0_index_0", true), ("round_1_index_0", false)]);
+    assert!(calls[1].idle(), "{calls:?}");
     sent_again(story, &answer.object("the Pod"), &podgraft, true);
 }

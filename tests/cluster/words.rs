@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 
 use crate::harness::story::{Stories, Story};
 use crate::harness::wait;
+use crate::stores;
 
 pub const STORIES: Stories = &[
     ("each_policy_says_what_it_did", policies),
     ("a_workload_whose_pods_are_refused_says_why", refused_workload),
+    ("events_of_a_replica_set_say_what_each_policy_did", replica_sets),
     ("a_warning_a_line_and_no_more_than_eight", many),
     ("a_shadow_preset_is_told_and_changes_nothing", shadow),
 ];
@@ -48,8 +50,16 @@ const POLICIES: [(&str, &str, &[&str]); 5] = [
     ("Skip", "it is left out", &["PASSWORD", "BESIDE"]),
     ("KeepPod", "kept", &["PASSWORD", "BESIDE", "USER"]),
     ("Override", "replaced", &["PASSWORD", "BESIDE", "USER"]),
-    ("Reject", "", &[]),
+    ("Reject", "Pod refused", &[]),
 ];
+
+/// The warning of a policy.
+fn warning(policy: &str, effect: &str) -> String {
+    format!("podpreset-clash-{} conflicts with the Pod at {PLACE}: {effect} ({policy})", policy.to_lowercase())
+}
+
+/// Where the Pod and the presets disagree.
+const PLACE: &str = "/spec/containers/app/env/PASSWORD";
 
 fn pod(policy: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": policy, "labels": {"policy": policy}}, "spec": {"containers": [
@@ -79,26 +89,28 @@ fn silent(what: &str, text: &str) {
 
 fn policies(story: &Story) {
     let podgraft = story.podgraft(&presets(&story.name));
-    let place = "/spec/containers/app/env/PASSWORD";
     for (policy, effect, variables) in POLICIES {
         let name = policy.to_lowercase();
         let said = story.kubectl().run_with(&["create", "-f", "-"], &pod(&name).to_string());
         silent("kubectl", &format!("{}{}", said.out, said.err));
         let notes = notes(story, &name);
         silent("the audit log", &notes.to_string());
-        assert_eq!(notes["conflicts"], format!("podpreset-clash-{name} {place} Pod"), "{policy}");
+        assert_eq!(notes["conflicts"], format!("podpreset-clash-{name} {PLACE} Pod"), "{policy}");
         if policy == "Reject" {
             let said = said.refused();
             let wanted = format!(
-                "Warning: podpreset-clash-reject conflicts with the Pod at {place}: Pod refused (Reject)\nError from server (Forbidden): error when creating \"STDIN\": admission webhook \"{}.podgraft.dev\" denied the request: PodPreset {}/clash-reject \
-                 requires {place}, the Pod has it otherwise",
-                story.name, story.name
+                "Warning: {}\nError from server (Forbidden): error when creating \"STDIN\": admission webhook \"{}.podgraft.dev\" denied the request: PodPreset {}/clash-reject \
+                 requires {PLACE}, the Pod has it otherwise",
+                warning(policy, effect),
+                story.name,
+                story.name
             );
             assert_eq!(said.err.trim(), wanted);
+            assert_eq!(notes.get("presets"), None, "what was refused has none: {notes}");
             continue;
         }
         let said = said.fine();
-        assert_eq!(said.warnings(), [format!("podpreset-clash-{name} conflicts with the Pod at {place}: {effect} ({policy})")], "{policy}");
+        assert_eq!(said.warnings(), [warning(policy, effect)], "{policy}");
         let made = story.kubectl().run(&["get", "pod", &name, "-o", "json"]).json();
         let env = made["spec"]["containers"][0]["env"].as_array().unwrap();
         assert_eq!(env.iter().map(|variable| variable["name"].as_str().unwrap()).collect::<Vec<_>>(), variables, "{policy}");
@@ -121,7 +133,7 @@ fn refused_workload(story: &Story) {
         "spec": {"selector": {"matchLabels": {"policy": "reject"}}, "template": {"metadata": template["metadata"], "spec": template["spec"]}}});
     let kubectl = story.kubectl();
     kubectl.run_with(&["create", "-f", "-"], &deployment.to_string()).fine();
-    let reason = format!("PodPreset {}/clash-reject requires /spec/containers/app/env/PASSWORD", story.name);
+    let reason = format!("PodPreset {}/clash-reject requires {PLACE}", story.name);
     let event = wait::until("the event of the ReplicaSet", || {
         let events =
             kubectl.run(&["get", "events", "--field-selector=reason=FailedCreate,involvedObject.kind=ReplicaSet", "-o", "json"]).json();
@@ -139,6 +151,37 @@ fn refused_workload(story: &Story) {
     assert_eq!(story.pods(&story.name, "policy=reject").len(), 0);
 }
 
+/// Whoever looks at a ReplicaSet sees what became of its Pods.
+fn replica_sets(story: &Story) {
+    let _podgraft = story.podgraft_within(&presets(&story.name), &[]);
+    let kubectl = story.kubectl();
+    for (policy, ..) in POLICIES {
+        let name = policy.to_lowercase();
+        let mut template = pod(&name);
+        template["metadata"].as_object_mut().unwrap().remove("name");
+        let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name},
+            "spec": {"selector": {"matchLabels": {"policy": name}}, "template": {"metadata": template["metadata"], "spec": template["spec"]}}});
+        kubectl.run_with(&["create", "-f", "-"], &set.to_string()).fine();
+    }
+    for (policy, effect, variables) in POLICIES {
+        let name = policy.to_lowercase();
+        let said = |reason: &str| {
+            let told = stores::events(story, &story.name, reason, &name);
+            told.iter().map(|event| event["message"].as_str().unwrap_or_default().to_owned()).collect::<Vec<String>>()
+        };
+        wait::until(&format!("what {policy} did, on the ReplicaSet"), || match said("PresetConflict") {
+            told if told == [warning(policy, effect)] => Ok(()),
+            told => Err(told),
+        });
+        let (reason, word) = if variables.is_empty() { ("FailedCreate", PLACE) } else { ("SuccessfulCreate", "Created pod") };
+        wait::until(&format!("{reason} of {policy}"), || match said(reason) {
+            told if !told.is_empty() && told.iter().all(|line| line.contains(word)) => Ok(()),
+            told => Err(told),
+        });
+    }
+    silent("an Event", &kubectl.run(&["get", "events", "-o", "json"]).fine().out);
+}
+
 fn many(story: &Story) {
     let preset = |number: usize| {
         format!(
@@ -152,10 +195,7 @@ fn many(story: &Story) {
     let warnings = said.warnings();
     assert_eq!(warnings.len(), 8, "{warnings:?}");
     for (number, warning) in warnings.iter().take(7).enumerate() {
-        assert_eq!(
-            *warning,
-            format!("podpreset-preset-{number:02} conflicts with the Pod at /spec/containers/app/env/PASSWORD: kept (KeepPod)")
-        );
+        assert_eq!(*warning, format!("podpreset-preset-{number:02} conflicts with the Pod at {PLACE}: kept (KeepPod)"));
     }
     assert_eq!(warnings[7], "and 5 more; `podgraft explain` shows all");
     let conflicts = notes(story, "many")["conflicts"].as_str().unwrap().to_owned();
