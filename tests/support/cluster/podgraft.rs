@@ -135,6 +135,19 @@ impl Serving {
         format!("https://{}/mutate", self.webhook)
     }
 
+    /// Asks it about the creation of a Pod, past the API server. Gives the status, `Retry-After`, and the answer.
+    pub fn ask(&self, plane: &Plane, namespace: &str, pod: &Value) -> (u16, Option<String>, Value) {
+        let root = ureq::tls::Certificate::from_pem(plane.authority.pem.as_bytes()).unwrap();
+        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::new_with_certs(&[root])).build();
+        let agent: ureq::Agent = ureq::Agent::config_builder().tls_config(tls).http_status_as_error(false).build().into();
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "1", "operation": "CREATE", "namespace": namespace, "object": pod, "resource": {"group": "", "version": "v1", "resource": "pods"}}});
+        let mut answer = agent.post(self.url()).header("Content-Type", "application/json").send(review.to_string()).unwrap();
+        let retry = answer.headers().get("Retry-After").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+        (answer.status().as_u16(), retry, body)
+    }
+
     /// The files of its presets.
     pub fn presets(&self) -> PathBuf {
         self.folder.join("presets")
