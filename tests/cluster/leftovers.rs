@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use crate::failure;
+use crate::harness::api::Answer;
 use crate::harness::parts::Parts;
 use crate::harness::plane::Plane;
 use crate::harness::runs;
@@ -14,6 +16,7 @@ pub const STORIES: Stories = &[
     ("logs_that_are_kept_outlive_the_next_control_plane", kept),
     ("a_process_that_nobody_reaps_does_not_keep_the_rest", unreaped),
     ("a_folder_of_the_users_needs_no_controllers", folder),
+    ("a_podgraft_goes_when_nobody_asks_it_any_more", gone),
 ];
 
 /// A run has several control planes, one after the other: the logs of an earlier one are there until the run is over.
@@ -62,4 +65,17 @@ fn folder(story: &Story) {
     }
     fs::remove_file(folder.join("kubectl")).unwrap();
     assert!(Parts::of(folder).is_err_and(|trouble| trouble.ends_with("which has no kubectl")));
+}
+
+/// A story's Podgraft ends while Pods are made, as controllers make them to the last: no call meets one that has gone.
+fn gone(story: &Story) {
+    let podgraft = story.podgraft_as(&failure::registration(story, "Fail"), failure::PRESETS);
+    let (made, others) = failure::under_load(story, |more| {
+        more(20);
+        drop(podgraft);
+        more(20);
+    });
+    let refused: Vec<String> = others.iter().filter(|answer| !answer.taken()).map(Answer::message).collect();
+    assert!(refused.is_empty(), "{} of {made} Pods were refused: {}", refused.len(), refused[0]);
+    assert!(!others.is_empty(), "from then on Pods are as their author wrote them");
 }
