@@ -45,12 +45,12 @@ fn every_case(story: &Story) {
     let (mut report, mut failed, mut apart) = (String::new(), 0, Vec::new());
     for case in cases.iter() {
         // What the cluster lacks, it has been given.
-        let why = case.expect["why"].as_str().filter(|why| !why.starts_with(LACKING));
+        let why = case.expect["why"].as_str().filter(|why| !why.starts_with("A server without"));
         let mut problems = Vec::new();
         let without = story.api.post_text(&pods(case, "without"), &case::json_of(&case.pod));
         if let (true, None) = (without.taken(), why) {
-            let (more, with) = sent(story, case, &pods, &answers);
-            problems.extend(more);
+            let (first, with) = sent(story, case, &pods, &answers, &mut problems);
+            problems.extend(first.iter().flat_map(|first| otherwise(case, first)));
             if with.taken() {
                 problems.extend(finished(story, case, &pods, &with.body, &answers));
             }
@@ -63,7 +63,7 @@ fn every_case(story: &Story) {
             // What a server drops or writes anew it takes all the same, from a webhook too.
             let asked = without.taken() && result.taken();
             if asked {
-                problems.extend(sent(story, case, &pods, &answers).0);
+                sent(story, case, &pods, &answers, &mut problems);
             }
             apart.push((asked, format!("{}: {why}", case.name)));
         } else {
@@ -87,21 +87,20 @@ fn every_case(story: &Story) {
     assert!(failed == 0, "{failed} of {} cases failed:\n{report}", cases.len());
 }
 
-/// How a case begins to say what a cluster lacks; it has been given that.
-const LACKING: &str = "A server without";
-
-/// Sends a case's Pod past the engine: what comes back, and what is wrong with what was answered.
-fn sent(story: &Story, case: &Case, pods: &dyn Fn(&Case, &str) -> String, answers: &Answers) -> (Vec<String>, Answer) {
+/// Sends a case's Pod past the engine: what it answered first, and what comes back. What is wrong with either is added.
+fn sent(
+    story: &Story,
+    case: &Case,
+    pods: &dyn Fn(&Case, &str) -> String,
+    answers: &Answers,
+    problems: &mut Vec<String>,
+) -> (Option<Admission>, Answer) {
     answers.lock().unwrap().remove(&case.name);
     let with = story.api.post_text(&pods(case, &format!("case-{}", case.name)), &case::json_of(&case.pod));
     let said = answers.lock().unwrap().remove(&case.name).unwrap_or_default();
-    let mut problems: Vec<String> =
-        said.iter().flat_map(|admission| admission.faults.iter().map(|fault| format!("self-check: {fault}"))).collect();
-    match said.first() {
-        None => problems.push("the engine was not asked".to_owned()),
-        // What a server drops cannot be in conflict.
-        Some(_) if case.expect["why"].as_str().is_some_and(|why| !why.starts_with(LACKING)) => {}
-        Some(first) => problems.extend(otherwise(case, first)),
+    problems.extend(said.iter().flat_map(|admission| admission.faults.iter().map(|fault| format!("self-check: {fault}"))));
+    if said.is_empty() {
+        problems.push("the engine was not asked".to_owned());
     }
     if case.expect["outcome"] == "rejected" {
         if with.status != 403 {
@@ -110,7 +109,7 @@ fn sent(story: &Story, case: &Case, pods: &dyn Fn(&Case, &str) -> String, answer
     } else if !with.taken() {
         problems.push(format!("taken without, refused with: {} {}", with.status, with.message()));
     }
-    (problems, with)
+    (said.into_iter().next(), with)
 }
 
 /// What the engine says to a Pod as the API server shows it, against the case's own word.

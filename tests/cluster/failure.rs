@@ -163,7 +163,7 @@ fn late(story: &Story, policy: &'static str) {
 }
 
 /// Makes Pods, as four users do, while `meanwhile` goes on: it is given how many were made. What came of those that were not grafted.
-fn under_load(story: &Story, meanwhile: impl FnOnce(&dyn Fn(usize))) -> (usize, Vec<Answer>) {
+pub fn under_load(story: &Story, meanwhile: impl FnOnce(&dyn Fn(usize))) -> (usize, Vec<Answer>) {
     let (over, made) = (AtomicBool::new(false), AtomicUsize::new(0));
     let more = |number: usize| {
         let from = made.load(Ordering::Relaxed);

@@ -84,7 +84,7 @@ fn left_alone(story: &Story) {
     };
     // The API server asks about each of them, and Podgraft says that it is none of its business. Controllers update and delete too, what
     // they find bound to a node that nobody answers for; nobody else creates anything here.
-    let once = |what: &str, operation: &str, act: &dyn Fn() -> Value| {
+    let reviewed = |what: &str, operation: &str, act: &dyn Fn() -> Value| {
         let counts = (asked(operation), skipped("NotPodCreate"));
         let answer = act();
         let (asked, skipped) = (asked(operation) - counts.0, skipped("NotPodCreate") - counts.1);
@@ -92,27 +92,27 @@ fn left_alone(story: &Story) {
         assert!(asked == 1.0 || operation != "CREATE", "{what}: asked {asked}");
         answer
     };
-    let freed = once("an update", "UPDATE", &|| {
+    let freed = reviewed("an update", "UPDATE", &|| {
         let free = json!({"metadata": {"annotations": {"podpreset.admission.kubernetes.io/exclude": null}}});
         story.api.patch(&format!("{path}/old"), "merge", &free).object("an update")
     });
     assert!(freed["metadata"].get("labels").is_none(), "an update");
-    let debugged = once("an ephemeral container", "UPDATE", &|| {
+    let debugged = reviewed("an ephemeral container", "UPDATE", &|| {
         let debug = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "registry.example/debug:1"}]}});
         story.api.patch(&format!("{path}/old/ephemeralcontainers"), "strategic-merge", &debug).object("an ephemeral container")
     });
     assert!(debugged["spec"]["ephemeralContainers"][0].get("env").is_none(), "{debugged}");
     assert_eq!(variables(&debugged), ["PORT"]);
-    once("a binding", "CREATE", &|| {
+    reviewed("a binding", "CREATE", &|| {
         let binding =
             json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "old"}, "target": {"kind": "Node", "name": "node-1"}});
         story.api.post(&format!("{path}/old/binding"), &binding).object("a binding")
     });
-    once("an eviction", "CREATE", &|| {
+    reviewed("an eviction", "CREATE", &|| {
         let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "old"}});
         story.api.post(&format!("{path}/old/eviction"), &eviction).object("an eviction")
     });
-    once("a deletion", "DELETE", &|| story.api.delete(&format!("{path}/mirror?gracePeriodSeconds=0")).unwrap().object("a deletion"));
+    reviewed("a deletion", "DELETE", &|| story.api.delete(&format!("{path}/mirror?gracePeriodSeconds=0")).unwrap().object("a deletion"));
 
     // And it is in force: a new Pod of the same namespace gets it.
     assert_eq!(variables(&story.create(&story.name, &pod(&json!({"name": "new"})))), ["PORT", "EVERYWHERE"]);

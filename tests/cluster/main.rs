@@ -27,6 +27,7 @@ mod failure;
 mod left_alone;
 mod live;
 mod outage;
+mod leftovers;
 mod policies;
 mod readme;
 mod reinvocation;
@@ -68,6 +69,7 @@ const STORIES: &[(&str, Stories)] = &[
     ("doctor", doctor::STORIES),
     ("tables", tables::STORIES),
     ("readme", readme::STORIES),
+    ("leftovers", leftovers::STORIES),
 ];
 
 fn main() -> ExitCode {

@@ -38,6 +38,27 @@ fn shown() -> Vec<(String, String)> {
         .collect()
 }
 
+/// What it prints first, from the README, lines that stand for many aside.
+fn guide_shown() -> Vec<String> {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let block = readme.split("$ make cluster\n").nth(1).and_then(|rest| rest.split("\n$ ").next()).expect("README.md has a transcript");
+    block.lines().filter(|line| !line.is_empty() && *line != "...").map(str::to_owned).collect()
+}
+
+/// The words of a line, without what is another each time: the release, and where the folder of the run is.
+fn in_general(line: &str) -> Vec<String> {
+    let word = |word: &str| {
+        if word.starts_with("v1.") {
+            return "RELEASE".to_owned();
+        }
+        match (word.split_once('='), word.split_once("/tmp/cluster/")) {
+            (Some((name, _)), Some((_, rest))) => format!("{name}=FOLDER/{}", rest.split_once('/').map_or("", |(_, rest)| rest)),
+            _ => word.to_owned(),
+        }
+    };
+    line.split_whitespace().map(word).collect()
+}
+
 /// Without spaces that only align, and without what is another each time: the names of a ReplicaSet's Pods.
 fn plain(text: &str) -> Vec<Vec<String>> {
     let word = |word: &str| if word.starts_with("web-") { "web-*".to_owned() } else { word.to_owned() };
@@ -54,6 +75,10 @@ fn transcript(story: &Story) {
         cluster.until("the cluster", || Ok::<_, &str>((export(&printed(), "KUBECONFIG")?, export(&printed(), "PATH")?))).unwrap();
     let path = path.replace("$PATH", &std::env::var("PATH").unwrap());
     let guide = cluster.printed();
+    let said: Vec<Vec<String>> = guide.lines().map(in_general).collect();
+    for line in guide_shown() {
+        assert!(said.contains(&in_general(&line)), "it does not say: {line}");
+    }
     for (command, wanted) in &shown {
         assert!(guide.contains(command), "it does not say: {command}");
         let run = || {
@@ -84,11 +109,14 @@ fn transcript(story: &Story) {
 
 fn killed(story: &Story) {
     let mut cluster = start(story);
-    let folder = crate::runs().join(format!("{}-{}", story.plane.version, cluster.id()));
+    let folder = crate::runs().join(format!("{}-{}-0", story.plane.version, cluster.id()));
     // Its API server and its etcd, at least.
     cluster.until("its processes", || if of(&folder).len() >= 2 { Ok(()) } else { Err("too few") }).unwrap();
+    assert!(folder.join("data").exists());
     cluster.signal("KILL");
     gone(&folder);
+    wait::until("its keys and its data to be gone", || if folder.join("data").exists() { Err("they are there") } else { Ok(()) });
+    // The next control plane would, and may have done so already.
     let _ = fs::remove_dir_all(&folder);
 }
 
@@ -106,7 +134,7 @@ fn gone(folder: &Path) {
 
 /// The processes of a control plane: those with its folder on their command line.
 fn of(folder: &Path) -> Vec<String> {
-    let folder = folder.display().to_string();
+    let folder = format!("{}/", folder.display());
     let processes = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let commands = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
     let commands = commands.map(|command| String::from_utf8_lossy(&command).replace('\0', " "));

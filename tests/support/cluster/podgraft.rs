@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -74,6 +75,9 @@ impl Registration {
 pub struct Registered {
     api: Api,
     pub name: String,
+    /// Its webhook, and a namespace that it is asked about.
+    webhook: String,
+    namespace: String,
 }
 
 impl Registered {
@@ -81,14 +85,29 @@ impl Registered {
     pub fn make(api: Api, object: &Value) -> Registered {
         const PATH: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        let webhook = object["webhooks"][0]["name"].as_str().unwrap().to_owned();
+        let namespace = object["webhooks"][0]["namespaceSelector"]["matchLabels"]["story"].as_str().unwrap_or("default").to_owned();
         api.post(PATH, object).object(&format!("the registration {name}"));
-        Registered { api, name }
+        Registered { api, name, webhook, namespace }
+    }
+
+    /// How often the API server asked so far; nothing where it does not say.
+    fn asked(&self) -> Option<f64> {
+        let labels = format!("name=\"{}\"", self.webhook);
+        Some(sum(&self.api.text("/metrics").ok()?, "apiserver_admission_webhook_admission_duration_seconds_count", &labels))
     }
 }
 
 impl Drop for Registered {
+    /// The API server goes on asking for a moment after it was told not to; whoever is asked must be there until then.
     fn drop(&mut self) {
+        const LONG: Duration = Duration::from_secs(10);
         let _ = self.api.delete(&format!("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{}", self.name));
+        let _ = wait::until_within(LONG, "nobody to be asked", || {
+            let before = self.asked();
+            let _ = probe(&self.api, &self.namespace);
+            if self.asked() == before { Ok(()) } else { Err("it is asked") }
+        });
     }
 }
 
