@@ -74,13 +74,13 @@ pub fn settle(args: CertificateArgs, cluster: bool) -> Result<Certificate, Usage
     if !of_cluster && tls_secret.is_some() {
         return Err(UsageError(format!("--certs {word} takes no --tls-secret: leave it out, or use --certs secret or managed")));
     }
+    if let Some(name) = &tls_secret {
+        named_object("--tls-secret", name)?;
+    }
     if of_cluster && !cluster {
         return Err(UsageError(format!(
             "--certs {word} needs a cluster: KUBERNETES_SERVICE_HOST is not set, as it is in every Pod, or --kube is off"
         )));
-    }
-    if let Some(name) = &tls_secret {
-        named_object("--tls-secret", name)?;
     }
     match (certs, tls_cert, tls_key, tls_secret) {
         (Certs::Ephemeral, ..) => Ok(Certificate::Ephemeral),
