@@ -10,6 +10,9 @@ mod waits;
 use crate::harness::story::Stories;
 
 pub const STORIES: Stories = &[
+    ("cert_manager_twenty_renewals_merged", renewed::merging),
+    ("cert_manager_twenty_renewals_replaced", renewed::replacing),
+    ("cert_manager_twenty_renewals_replaced_with_files", renewed::replacing_files),
     ("managed_five_start_with_nothing", managed::nothing),
     ("managed_expired_ones_are_replaced_before_ready", managed::expired),
     ("managed_twenty_rotations_on_kept_connections", managed::rotations_kept),
@@ -22,9 +25,6 @@ pub const STORIES: Stories = &[
     ("managed_an_entry_of_the_registration_goes", hindered::entry),
     ("a_pair_of_a_secret_waits_for_the_bundle", waits::secret),
     ("a_pair_of_files_waits_for_the_bundle", waits::files),
-    ("cert_manager_twenty_renewals_merged", renewed::merging),
-    ("cert_manager_twenty_renewals_replaced", renewed::replacing),
-    ("cert_manager_twenty_renewals_replaced_with_files", renewed::replacing_files),
     ("a_pair_that_is_its_own_authority", waits::itself),
     ("silent_watches_of_certificates_are_noticed", waits::deaf),
     ("without_rights_a_pair_is_taken_at_once", waits::unreadable),

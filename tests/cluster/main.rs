@@ -49,6 +49,8 @@ use libtest_mimic::Arguments;
 
 /// All stories, by module.
 const STORIES: &[(&str, Stories)] = &[
+    // What takes longest begins first.
+    ("certificates", certificates::STORIES),
     ("every_kind", every_kind::STORIES),
     ("left_alone", left_alone::STORIES),
     ("reinvocation", reinvocation::STORIES),
@@ -61,7 +63,6 @@ const STORIES: &[(&str, Stories)] = &[
     ("custom_resources", custom_resources::STORIES),
     ("told", told::STORIES),
     ("outage", outage::STORIES),
-    ("certificates", certificates::STORIES),
     ("policies", policies::STORIES),
     ("corpus", corpus::STORIES),
     ("validate", validate::STORIES),

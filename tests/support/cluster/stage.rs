@@ -11,6 +11,9 @@ use super::plane::Plane;
 use super::story::{Stories, Story};
 use super::{Trouble, parts, say};
 
+/// How many stories go on at once, where nobody says it: they wait for most of their time, for a rotation say, and not for a processor.
+const AT_ONCE: usize = 8;
+
 /// Runs the stories, by module, on every version; `runs` is where control planes keep what they need.
 pub fn run(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)]) -> ExitCode {
     if std::env::var("PODGRAFT_TEST_CLUSTER").is_ok_and(|value| value == "off") {
@@ -18,9 +21,10 @@ pub fn run(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)]) -> E
         say("LEFT OUT: no test against a real API server was run (PODGRAFT_TEST_CLUSTER=off)");
         return ExitCode::SUCCESS;
     }
+    let arguments = Arguments { test_threads: arguments.test_threads.or(Some(AT_ONCE)), ..arguments.clone() };
     let mut failed = false;
     for version in parts::versions() {
-        failed |= run_version(arguments, runs, stories, &version).has_failed();
+        failed |= run_version(&arguments, runs, stories, &version).has_failed();
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
