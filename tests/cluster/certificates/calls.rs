@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::harness::api::Api;
 
+/// Between two Pods of one who makes them. Without it, those who renew would get no processor.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// The calls of a while.
 pub struct Calls {
     pub made: usize,
@@ -44,6 +47,7 @@ pub fn under(api: &Api, namespace: &str, makers: usize, work: impl FnOnce()) -> 
                         let began = Instant::now();
                         lost.extend(call(&api, namespace).err().map(|why| Lost { began, ended: Instant::now(), why }));
                         made.fetch_add(1, Ordering::Relaxed);
+                        thread::sleep(PAUSE);
                     }
                     lost
                 })
