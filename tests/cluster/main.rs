@@ -42,7 +42,7 @@ mod words;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use harness::parts::{self, Parts};
+use harness::parts;
 use harness::story::Stories;
 use harness::{Trouble, say, stage};
 use libtest_mimic::Arguments;
@@ -79,8 +79,7 @@ fn main() -> ExitCode {
         return up::run();
     }
     if first == "parts" {
-        let kubernetes = parts::versions().iter().try_for_each(|version| Parts::get(version).map(drop));
-        return finished(kubernetes.and_then(|()| parts::kwok().map(drop)));
+        return finished(stage::build(&parts::versions()));
     }
     let arguments = Arguments::from_args();
     stage::run(&arguments, &runs(), STORIES)

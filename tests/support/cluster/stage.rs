@@ -25,7 +25,8 @@ pub fn run(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)]) -> E
     let arguments = Arguments { test_threads: arguments.test_threads.or(Some(AT_ONCE)), ..arguments.clone() };
     let versions = parts::versions();
     if arguments.filter.is_none() && !arguments.list {
-        build(&versions);
+        // Before the first begins, as they would get no processor meanwhile. What cannot be built is said by the stories that ask for it.
+        let _ = build(&versions);
     }
     let stages: Vec<Arc<Stage>> = versions.into_iter().map(|version| Arc::new(Stage::of(version, runs))).collect();
     let mut trials = Vec::new();
@@ -54,14 +55,11 @@ pub fn run(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)]) -> E
     conclusion.exit_code()
 }
 
-/// Builds what most stories need before the first begins: stories would get no processor meanwhile. What cannot be built is said by the stories
-/// that ask for it.
-fn build(versions: &[String]) {
-    for version in versions {
-        let _ = Parts::get(version);
-    }
-    let _ = parts::kwok();
-    let _ = parts::cert_manager();
+/// Builds what most stories need, where it is not there.
+pub fn build(versions: &[String]) -> Result<(), Trouble> {
+    versions.iter().try_for_each(|version| Parts::get(version).map(drop))?;
+    parts::kwok()?;
+    parts::cert_manager().map(drop)
 }
 
 /// Who holds it builds and starts what it needs; the others wait.
