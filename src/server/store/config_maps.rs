@@ -183,3 +183,67 @@ impl ConfigMaps {
 fn names(map: &ConfigMap) -> (String, String) {
     (map.metadata.namespace.clone().unwrap_or_default(), map.metadata.name.clone().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::thread;
+
+    use kube::core::ObjectMeta;
+
+    use super::*;
+
+    const MAPS: usize = 20;
+
+    /// A ConfigMap for each preset, all of one value.
+    fn maps(value: &str) -> Vec<ConfigMap> {
+        let map = |number: usize| {
+            let name = format!("p{number}");
+            let text = format!(
+                "apiVersion: podgraft.dev/v1beta1\nkind: PodPreset\nmetadata: {{name: {name}}}\nspec: {{selector: {{}}, env: [{{name: A, value: '{value}'}}]}}\n"
+            );
+            let metadata = ObjectMeta { name: Some(name), namespace: Some("shop".to_owned()), ..ObjectMeta::default() };
+            ConfigMap { metadata, data: Some([("a.yaml".to_owned(), text)].into()), ..ConfigMap::default() }
+        };
+        (0..MAPS).map(map).collect()
+    }
+
+    /// The versions of all presets of one moment.
+    fn versions(store: &Store) -> Vec<Option<String>> {
+        let snapshot = store.snapshot();
+        (0..MAPS).map(|number| Some(snapshot.presets.find(Some("shop"), &format!("p{number}"))?.version().to_owned())).collect()
+    }
+
+    #[test]
+    fn who_reads_while_all_is_listed_again_sees_all_of_before_or_all_of_after() {
+        let metrics = Arc::new(Metrics::new());
+        let store = Arc::new(Store::new(Arc::clone(&metrics)));
+        let mut config_maps = ConfigMaps::new("podgraft".to_owned(), Arc::clone(&store), metrics, Events::off());
+        let sides = ["1", "2"].map(|value| {
+            config_maps.take(News::All(maps(value)));
+            versions(&store)
+        });
+        assert!(sides[0] != sides[1] && sides.iter().flatten().all(Option::is_some), "{sides:?}");
+        let (over, seen) = (AtomicBool::new(false), [const { AtomicUsize::new(0) }; 2]);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        let now = versions(&store);
+                        match sides.iter().position(|side| *side == now) {
+                            Some(side) => seen[side].fetch_add(1, Ordering::Relaxed),
+                            None => panic!("a part of a list: {now:?}"),
+                        };
+                    }
+                });
+            }
+            for _ in 0..100 {
+                for value in ["1", "2"] {
+                    config_maps.take(News::All(maps(value)));
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        assert!(seen.iter().all(|times| times.load(Ordering::Relaxed) > 0), "the readers saw one side only: {seen:?}");
+    }
+}
