@@ -26,7 +26,7 @@ pub fn install(story: &Story) {
     for file in ["podpresets", "clusterpodpresets"] {
         let path = format!("{}/deploy/chart/files/crds/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
         story.kubectl().run(&["apply", "--server-side", "--validate=strict", "-f", &path]).fine();
-        story.kubectl().run(&["wait", "--for=condition=Established", "--timeout=60s", &format!("crd/{file}.podgraft.dev")]).fine();
+        story.kubectl().until_established(&[&format!("crd/{file}.podgraft.dev")]);
     }
 }
 

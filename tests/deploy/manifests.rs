@@ -43,7 +43,7 @@ fn define(story: &Story, file: &Path) {
     let kubectl = story.kubectl();
     let path = file.display().to_string();
     kubectl.run(&["apply", "--server-side", "-f", &path]).fine();
-    kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &path]).fine();
+    kubectl.until_established(&["-f", &path]);
 }
 
 /// The manifests of a folder of the repository.
@@ -68,7 +68,7 @@ fn taken(story: &Story) {
     install.extend(values.iter().flat_map(|value| ["--set", value]));
     helm::run(&install, Some(&admin)).fine();
     let kinds = ["crd/podpresets.podgraft.dev", "crd/clusterpodpresets.podgraft.dev"];
-    story.kubectl().run(&["wait", "--for=condition=Established", "--timeout=60s", kinds[0], kinds[1]]).fine();
+    story.kubectl().until_established(&kinds);
     // Podgraft's Pods meet the strictest standard; hostNetwork does not.
     story.namespace("podgraft");
     let standard = json!({"metadata": {"labels": {"pod-security.kubernetes.io/warn": "restricted"}}});

@@ -211,7 +211,7 @@ mod tests {
     /// The versions of all presets of one moment.
     fn versions(store: &Store) -> Vec<Option<String>> {
         let snapshot = store.snapshot();
-        (0..MAPS).map(|number| Some(snapshot.presets.find(Some("shop"), &format!("p{number}"))?.version().to_owned())).collect()
+        (0..MAPS).map(|number| Some(snapshot.presets.find(Some("shop"), &format!("p{number}"))?.1.version().to_owned())).collect()
     }
 
     #[test]

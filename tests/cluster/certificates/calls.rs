@@ -9,9 +9,17 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::api::Api;
+use crate::harness::parts;
+use crate::harness::story::Story;
 
 /// Between two Pods of one who makes them. Without it, those who renew would get no processor.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// How often what is to be changed again and again is changed. What matters is Podgraft's, and little of it the API server's, so the old one is
+/// asked for a few only.
+pub fn rounds(story: &Story) -> usize {
+    if story.plane.version == parts::OLDEST { 4 } else { 20 }
+}
 
 /// The calls of a while.
 pub struct Calls {

@@ -7,11 +7,10 @@ use podgraft::server::identity::trust::Authority;
 use podgraft::server::identity::{make, unix_now};
 use serde_json::json;
 
+use super::calls;
 use super::scene::Scene;
 use crate::harness::story::Story;
 use crate::harness::wait;
-
-const ROTATIONS: usize = 20;
 
 /// Everything has to be in a bundle for two seconds (a twentieth of it) before anybody relies on it.
 const FLAGS: [&str; 3] = ["--certs=managed", "--ca-lifetime=40s", "--leaf-lifetime=30s"];
@@ -111,10 +110,11 @@ pub fn leaves(story: &Story) {
     let mut scene = Scene::new(story, true);
     scene.start(3, &["--certs=managed"]);
     scene.in_force();
+    let rounds = calls::rounds(story);
     let (authorities, bundles) = (scene.secret("ca.crt"), scene.bundles());
     let calls = scene.under_calls(2, || {
-        for number in 0..ROTATIONS {
-            if number == ROTATIONS / 2 {
+        for number in 0..rounds {
+            if number == rounds / 2 {
                 scene.leave_slowly();
             }
             rotate_leaf(&scene);
@@ -123,7 +123,7 @@ pub fn leaves(story: &Story) {
     calls.all_fine();
     assert_eq!((scene.secret("ca.crt"), scene.bundles()), (authorities, bundles));
     for reloads in scene.metrics("podgraft_reloads_total", "what=\"certificate\",result=\"ok\"") {
-        assert!(reloads >= ROTATIONS as f64, "{reloads}");
+        assert!(reloads >= rounds as f64, "{reloads}");
     }
 }
 
@@ -134,10 +134,11 @@ fn rotations(story: &Story, kept: bool) {
     if !kept {
         scene.leave_slowly();
     }
-    let calls = scene.under_calls(2, || (0..ROTATIONS).for_each(|_| rotate(&scene)));
+    let rounds = calls::rounds(story);
+    let calls = scene.under_calls(2, || (0..rounds).for_each(|_| rotate(&scene)));
     calls.all_fine();
     for reloads in scene.metrics("podgraft_reloads_total", "what=\"certificate\",result=\"ok\"") {
-        assert!(reloads >= ROTATIONS as f64, "{reloads}");
+        assert!(reloads >= rounds as f64, "{reloads}");
     }
     assert_eq!(scene.metrics("podgraft_reloads_total", "what=\"certificate\",result=\"error\""), [0.0; 3]);
     // What has expired does not pile up.

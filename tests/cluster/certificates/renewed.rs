@@ -5,13 +5,11 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::calls::{Calls, Changes};
+use super::calls::{self, Calls, Changes};
 use super::scene::{SECRET, Scene};
 use crate::harness::cert_manager::CertManager;
 use crate::harness::story::Story;
 use crate::harness::wait;
-
-const RENEWALS: usize = 20;
 
 /// What cannot be helped where a bundle is replaced: so many Pods at one renewal, and so near to the change.
 const LOST: usize = 4;
@@ -29,7 +27,7 @@ enum From {
 pub fn merging(story: &Story) {
     let cert_manager = CertManager::start(story.plane, true).unwrap();
     let (calls, _) = renewals(story, &cert_manager, [From::Secret, From::Secret, From::Files], |number, scene, renew, mount| {
-        if number == RENEWALS / 2 {
+        if number == calls::rounds(story) / 2 {
             scene.leave_slowly();
         }
         // Three times it is stopped.
@@ -78,7 +76,7 @@ fn replaced(story: &Story, from: From, how: impl Fn(&CertManager, &Scene, &dyn F
     story.faults_are_meant();
     let cert_manager = CertManager::start(story.plane, false).unwrap();
     let (calls, changes) = renewals(story, &cert_manager, [from; 3], |number, scene, renew, mount| {
-        if number == RENEWALS / 2 {
+        if number == calls::rounds(story) / 2 {
             scene.leave_slowly();
         }
         how(&cert_manager, scene, renew, mount);
@@ -116,7 +114,7 @@ fn renewals(
     }));
     scene.in_force();
     let (mut all, changes) = (Vec::new(), scene.changes());
-    for number in 0..RENEWALS {
+    for number in 0..calls::rounds(story) {
         let renew = || {
             cert_manager.renew(&namespace, &format!("{SECRET}-ca"));
             cert_manager.renew(&namespace, SECRET);

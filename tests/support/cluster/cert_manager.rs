@@ -34,7 +34,7 @@ impl CertManager {
             kubectl.run(&["apply", "--server-side", "--force-conflicts", "-f", &file.display().to_string()]).fine();
         }
         for kind in ["certificates", "certificaterequests", "issuers", "clusterissuers"] {
-            kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", &format!("crd/{kind}.cert-manager.io")]).fine();
+            kubectl.until_established(&[&format!("crd/{kind}.cert-manager.io")]);
         }
         plane.namespace("cert-manager", &json!({}))?;
         let start = |part: &str, more: &[&str]| {

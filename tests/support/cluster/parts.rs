@@ -15,6 +15,9 @@ const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
 /// The newest version, which is tested first.
 const NEWEST: &str = "1.36";
 
+/// An old one that is still in use.
+pub const OLDEST: &str = "1.34";
+
 /// What one can do where there is no control plane.
 const WAYS: &str = "Install Go (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kubectl and \
                     kube-controller-manager, or leave these tests out with PODGRAFT_TEST_CLUSTER=off";
@@ -59,7 +62,7 @@ pub fn versions() -> Vec<String> {
     match asked {
         asked if !asked.is_empty() => asked,
         _ if assets().is_some() => vec![ASSETS.to_owned()],
-        _ => vec![NEWEST.to_owned(), "1.34".to_owned()],
+        _ => vec![NEWEST.to_owned(), OLDEST.to_owned()],
     }
 }
 
