@@ -62,7 +62,7 @@ fn rollout(story: &Story) {
                 let kubectl = story.kubectl().within(namespace);
                 // For the first it is there already.
                 kubectl.run(&["set", "image", &place, &format!("app={image}")]).fine();
-                kubectl.run(&["rollout", "status", &place, "--timeout=60s"]).fine();
+                kubectl.run(&["rollout", "status", &place, "--timeout=180s"]).fine();
             }
             let [grafted, twins] = [0, 1].map(|index| running(story, &namespaces[index], &kind, image));
             assert_eq!((grafted.len(), twins.len()), (replicas, replicas), "{kind} of {image}");

@@ -13,7 +13,7 @@ use super::story::{Stories, Story};
 use super::{Trouble, parts, say};
 
 /// How many stories go on at once, where nobody says it: they wait for most of their time, for a rotation say, and not for a processor.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 8;
 
 /// Runs the stories, by module, on every version at the same time; `runs` is where control planes keep what they need.
 pub fn run(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)]) -> ExitCode {
