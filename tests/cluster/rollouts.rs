@@ -92,7 +92,7 @@ fn job(story: &Story) {
         }
         kubectl.run(&["create", "job", "by-hand", "--from=cronjob/cronjob"]).fine();
         ["job", "by-hand"].map(|name| {
-            kubectl.run(&["wait", "--for=condition=complete", "--timeout=60s", &format!("job/{name}")]).fine();
+            kubectl.run(&["wait", "--for=condition=complete", "--timeout=180s", &format!("job/{name}")]).fine();
             // The Job lets go of its Pod a moment after it has counted it.
             wait::until("the Pod of the Job", || {
                 let pods = story.pods(namespace, &format!("batch.kubernetes.io/job-name={name}"));
