@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 use super::parts::Parts;
 use super::plane::Plane;
@@ -15,7 +15,7 @@ use super::{Trouble, parts, say};
 /// How many stories go on at once, where nobody says it: they wait for most of their time, for a rotation say, and not for a processor.
 const AT_ONCE: usize = 8;
 
-/// Runs the stories, by module, on every version at the same time; `runs` is where control planes keep what they need.
+/// Runs the stories, by module, on one version after the other; `runs` is where control planes keep what they need.
 pub fn run(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)]) -> ExitCode {
     if std::env::var("PODGRAFT_TEST_CLUSTER").is_ok_and(|value| value == "off") {
         libtest_mimic::run(arguments, Vec::new()).exit_if_failed();
@@ -28,31 +28,36 @@ pub fn run(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)]) -> E
         // Before the first begins, as they would get no processor meanwhile. What cannot be built is said by the stories that ask for it.
         let _ = build(&versions);
     }
-    let stages: Vec<Arc<Stage>> = versions.into_iter().map(|version| Arc::new(Stage::of(version, runs))).collect();
+    let mut failed = false;
+    for version in versions {
+        failed |= run_version(&arguments, runs, stories, version).has_failed();
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn run_version(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)], version: String) -> Conclusion {
+    let stage = Arc::new(Stage { version, runs: runs.to_owned(), plane: OnceLock::new(), starting: Mutex::new(()) });
     let mut trials = Vec::new();
     for (module, stories) in stories {
         for (name, tell) in *stories {
-            trials.extend(stages.iter().map(|stage| {
-                let stage = Arc::clone(stage);
-                Trial::test(format!("{module}::{name}::{}", stage.version), move || {
-                    let story = Story::begin(stage.plane().map_err(Failed::from)?, name);
-                    tell(&story);
-                    story.end();
-                    Ok(())
-                })
+            let stage = Arc::clone(&stage);
+            trials.push(Trial::test(format!("{module}::{name}::{}", stage.version), move || {
+                let story = Story::begin(stage.plane().map_err(Failed::from)?, name);
+                tell(&story);
+                story.end();
+                Ok(())
             }));
         }
     }
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    let planes = stages.into_iter().filter_map(|stage| Arc::into_inner(stage)?.plane.into_inner()?.ok());
-    for plane in planes {
+    let conclusion = libtest_mimic::run(arguments, trials);
+    if let Some(Ok(plane)) = Arc::into_inner(stage).and_then(|stage| stage.plane.into_inner()) {
         if conclusion.has_failed() {
             say(&format!("the logs of this control plane, and of each Podgraft, are in {}", plane.keep_logs().display()));
         } else {
             plane.remove();
         }
     }
-    conclusion.exit_code()
+    conclusion
 }
 
 /// Builds what most stories need, where it is not there.
@@ -62,22 +67,17 @@ pub fn build(versions: &[String]) -> Result<(), Trouble> {
     parts::cert_manager().map(drop)
 }
 
-/// Who holds it builds and starts what it needs; the others wait.
-static TURN: Mutex<()> = Mutex::new(());
-
 struct Stage {
     version: String,
     runs: PathBuf,
     plane: OnceLock<Result<Plane, Trouble>>,
+    /// Stories take turns at starting it.
+    starting: Mutex<()>,
 }
 
 impl Stage {
-    fn of(version: String, runs: &Path) -> Stage {
-        Stage { version, runs: runs.to_owned(), plane: OnceLock::new() }
-    }
-
     fn plane(&self) -> Result<&Plane, Trouble> {
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         let plane = self.plane.get_or_init(|| {
             let start = Instant::now();
             let plane = Plane::start(&self.version, &self.runs)?;
