@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::conflict::Conflict;
 use crate::decide::{self, Case, Decision, Skip, Undecided};
 use crate::patch::{self, Fault};
+use crate::pod::{self, Owner};
 use crate::preset::{Preset, PresetSet};
-use crate::report;
+use crate::report::{self, Told};
 use crate::review::{AdmissionRequest, AdmissionResponse, BadReview};
 use crate::tree::Tree;
 
@@ -105,6 +106,10 @@ pub struct Admission {
     pub faults: Vec<Fault>,
     /// The warnings of the answer.
     pub warnings: Vec<String>,
+    /// What the presets met and what Shadows would do, for Events; nothing in a dry run.
+    pub told: Vec<Told>,
+    /// The Pod's controlling owner, where there is something to be told.
+    pub owner: Option<Owner>,
 }
 
 /// Reads a review, decides, and appends the answer to `out`.
@@ -145,6 +150,8 @@ fn respond(
         patch_bytes: 0,
         faults: Vec::new(),
         warnings: Vec::new(),
+        told: Vec::new(),
+        owner: None,
     };
     let skip = match object {
         _ if !request.is_pod_create() => Some(Skip::NotPodCreate),
@@ -183,6 +190,10 @@ fn respond(
         admission.outcome = Outcome::Rejected;
     }
     describe(&mut admission, &decision, presets);
+    if let Some(grafting) = decision.grafting.as_ref().filter(|_| !admission.dry_run) {
+        admission.told = report::told(grafting);
+        admission.owner = if admission.told.is_empty() { None } else { pod::controller(pod) };
+    }
     encode(&admission, decision.refused.as_deref(), (admission.outcome == Outcome::Mutated).then_some(patch), out);
     Ok(admission)
 }

@@ -1,4 +1,4 @@
-//! The command line: `serve` and what works without a cluster.
+//! The command line: `serve`, what works on files, and what asks a cluster with the rights of whoever runs it.
 //!
 //! [`run`] reads the arguments and does what they say. Every command that is not `serve` gives a [`Done`]: what goes to standard output, what
 //! to standard error, and whether there were problems. Exit status 0: fine; 1: problems found, the output is complete; 2: usage, or something
@@ -6,18 +6,23 @@
 
 pub mod args;
 pub mod check;
+pub mod cluster;
 pub mod describe;
+pub mod doctor;
 pub mod edit;
 pub mod explain;
 pub mod inject;
 pub mod json;
 pub mod lines;
+pub mod live_pod;
 pub mod manifest;
 pub mod output;
 pub mod overlap;
 pub mod patching;
 pub mod presets;
 pub mod render;
+pub mod server_check;
+pub mod setting;
 pub mod source;
 pub mod spans;
 pub mod treat;
@@ -29,7 +34,8 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
 use clap::builder::Resettable;
-use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::source::Fault;
 use crate::server::{self, args::ServeArgs};
@@ -58,6 +64,9 @@ pub enum What {
     #[command(after_help = CHECK_EXAMPLES)]
     #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     Check(check::CheckArgs),
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
+    Doctor(doctor::DoctorArgs),
     /// Write the completions for a shell to standard output
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -73,6 +82,7 @@ Examples:
   podgraft inject -f deployment.yaml              the Deployment with the presets of policies/ in it
   podgraft explain -f deployment.yaml             which preset does what, and why not
   podgraft check policies/                        every problem of the presets
+  podgraft doctor                                 whether the installation in the cluster works
 
 Exit status: 0 fine; 1 problems found, the output is complete; 2 usage, or something cannot be read.";
 
@@ -88,6 +98,7 @@ Examples:
   podgraft inject -f manifests/ -o diff           what would change, and which preset adds it
   podgraft inject -f cronjob.yaml -o patch        the JSON Patch
   podgraft inject -f pod.yaml --fail-on-conflict > /dev/null
+  podgraft inject -f deployment.yaml --from-cluster    with the presets of the cluster
 
 Exit status: 0 fine; 1 a preset is bad, a Pod is rejected or cannot be read, or with --fail-on-conflict a
 conflict (those of presets in Shadow mode aside), the output is complete; 2 usage, or something cannot be read.";
@@ -95,15 +106,19 @@ conflict (those of presets in Shadow mode aside), the output is complete; 2 usag
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   podgraft explain -f deployment.yaml
+  podgraft explain -f deployment.yaml --from-cluster
+  podgraft explain pod/web -n shop                which presets a live Pod has, and which it lacks
   podgraft explain -f deployment.yaml -o json | jq '.[].presets[] | select(.became == \"inConflict\")'
 
 -o json is a list with one object for each Pod or Pod template:
   file, line, kind, namespace, name
-  outcome     changed | unchanged | rejected | unreadable
+  outcome     changed | unchanged | rejected | unreadable; of a live Pod: current | stale | unreadable
   skipped     why the Pod is left alone, where it is: ExemptNamespace, MirrorPod, Excluded, NoMatch
   presets     in merge order: {preset, became, added, selector, namespaceSelector, conflicts, stoppedBy,
-              operations}
-              became: applied | shadow | notSelected | excluded | inConflict | stopped | nothing | skipped
+              operations, recorded, newPod}
+              became: applied | shadow | notSelected | excluded | inConflict | stopped | nothing | skipped;
+              of a live Pod also missing, outdated (recorded: the version that it has; newPod: whether a
+              new Pod would get the present one), gone, and unknown (whether it is gone cannot be seen)
               selector, namespaceSelector: the terms that do not hold, each {term, actual}
               conflicts: {path, holder, kind, policy, replaced}
   resources   {before, after}, each {requests, limits, qosClass}
@@ -115,11 +130,22 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   podgraft check policies/
   podgraft check --strict policies/ team.yaml     for CI: warnings count, too
+  podgraft check --server policies/               also what the API server says of Pods with them
 
--o json is one object: {presets, errors, warnings, notes, problems}, where presets is the number of good
-ones and problems a list of {severity, file, line, column, path, text}; severity: error | warning | note.
+-o json is one object: {presets, errors, warnings, notes, problems}, where presets is the number of those
+that are fine and problems a list of {severity, file, line, column, path, text}; severity: error | warning | note.
 
 Exit status: 0 fine, also with notes; 1 errors, with --strict also warnings; 2 usage, or something cannot be read.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  podgraft doctor
+  podgraft doctor -n shop -o json | jq '.findings[] | select(.state == \"problem\")'
+
+-o json is one object: {problems, warnings, unknown, findings}, the first three numbers, findings a list of
+{state, about, text, advice}; state: fine | warning | problem | unknown (could not be examined).
+
+Exit status: 0 fine; 1 something is wrong; 2 usage, or the cluster cannot be reached.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -204,15 +230,39 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<u8> {
             return Ok(if message.use_stderr() { 2 } else { 0 });
         }
     };
+    if let Some(text) = contradiction(&matches) {
+        return Err(Fault::Usage(text).into());
+    }
     let done = match Cli::from_arg_matches(&matches)?.command {
         What::Serve(args) => return Ok(server::run(*args)?),
         What::Inject(args) => inject::run(&args, Terminal::here())?.told(args.presets.notes),
         What::Explain(args) => explain::run(&args)?.told(args.presets.notes),
         What::Check(args) => check::run(&args)?.told(args.notes),
+        What::Doctor(args) => doctor::run(&args)?,
         What::Completions { shell } => completions(shell, Path::new(&program)),
     };
     write(&done)?;
     Ok(u8::from(done.problems))
+}
+
+/// What somebody wrote on the command line that another word there makes void. Who relies on it would get an answer about something else.
+/// Variables of the environment are for all commands, and may be void for some.
+fn contradiction(matches: &ArgMatches) -> Option<&'static str> {
+    let (command, given) = matches.subcommand()?;
+    let stated = |id: &str| matches!(given.try_contains_id(id), Ok(true)) && given.value_source(id) == Some(ValueSource::CommandLine);
+    let live = ["pod", "from_cluster", "server"].into_iter().any(stated);
+    match command {
+        "inject" | "explain" if live && stated("presets") => {
+            Some("--presets does not go with a cluster, whose presets are taken: leave out one of the two")
+        }
+        "inject" | "explain" if !live && ["context", "kubeconfig", "podgraft_namespace"].into_iter().any(stated) => {
+            Some("--context, --kubeconfig and --podgraft-namespace go with --from-cluster: without it no cluster is asked")
+        }
+        "check" if !live && ["context", "kubeconfig"].into_iter().any(stated) => {
+            Some("--context and --kubeconfig go with --server: without it no cluster is asked")
+        }
+        _ => None,
+    }
 }
 
 fn completions(shell: clap_complete::Shell, program: &Path) -> Done {
@@ -239,4 +289,31 @@ fn write(done: &Done) -> Result<(), Fault> {
 #[must_use]
 pub fn one_line(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_void_is_refused() {
+        for (line, refused) in [
+            ("explain -f x --from-cluster --context prod --podgraft-namespace p", None),
+            ("explain pod/web --context prod", None),
+            ("explain -f x --presets p", None),
+            ("check --server --context prod --presets p x", None),
+            ("doctor --context prod", None),
+            ("inject -f x --from-cluster --presets p", Some("--presets does not go")),
+            ("explain pod/web --presets p", Some("--presets does not go")),
+            ("inject -f x --context prod", Some("go with --from-cluster")),
+            ("explain -f x --kubeconfig c", Some("go with --from-cluster")),
+            ("check --context prod x", Some("go with --server")),
+        ] {
+            let words = std::iter::once("podgraft").chain(line.split(' '));
+            let matches = Cli::command().try_get_matches_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let said = contradiction(&matches);
+            assert_eq!(said.is_some(), refused.is_some(), "{line}: {said:?}");
+            assert!(refused.is_none_or(|part| said.unwrap_or_default().contains(part)), "{line}: {said:?}");
+        }
+    }
 }

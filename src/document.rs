@@ -8,6 +8,7 @@ mod fields;
 mod hash;
 mod header;
 mod names;
+pub mod outline;
 mod report;
 mod rules;
 mod selector;
@@ -23,6 +24,7 @@ use crate::tree::{NodeId, View};
 use crate::yaml::{self, Fault, Limits, Marked, Part};
 
 pub use hash::{canonical, version};
+pub use header::GROUP;
 use report::Report;
 
 /// The largest document, in bytes.

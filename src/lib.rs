@@ -26,6 +26,7 @@ pub mod admit;
 #[cfg(feature = "server")]
 pub mod cli;
 pub mod conflict;
+pub mod crd;
 pub mod decide;
 pub mod document;
 pub mod draft;

@@ -255,6 +255,29 @@ pub fn containers<'t>(tree: &'t Tree<'_>, spec: NodeId) -> impl Iterator<Item = 
     })
 }
 
+/// The object whose controller makes a Pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// As in `apps/v1`.
+    pub api_version: String,
+    /// As in `ReplicaSet`.
+    pub kind: String,
+    /// Its name, in the Pod's namespace.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// The controlling owner of a Pod: the entry of `metadata.ownerReferences` with `controller: true`, of which there is one at most.
+#[must_use]
+pub fn controller(tree: &Tree<'_>) -> Option<Owner> {
+    let references = tree.at(NodeId::ROOT, &["metadata", "ownerReferences"])?;
+    let controls = |node: &NodeId| tree.present(*node, "controller").is_some_and(|node| tree.view(node) == View::Bool(true));
+    let owner = tree.children(references).find(|node| tree.view(*node) == View::Object && controls(node))?;
+    let text = |field| tree.get_str(owner, field).filter(|text| !text.is_empty()).map(str::to_owned);
+    Some(Owner { api_version: text("apiVersion")?, kind: text("kind")?, name: text("name")?, uid: text("uid")? })
+}
+
 /// A Pod's labels and further ones that a controller will set.
 #[derive(Clone, Copy, Debug)]
 pub struct PodLabels<'t, 'a> {

@@ -49,14 +49,35 @@ pub fn warnings(grafting: &Grafting<'_>, more: &[String]) -> Vec<String> {
 /// Those of the warnings that say what a preset met, or what a Shadow would do.
 #[must_use]
 pub fn conflict_lines(grafting: &Grafting<'_>) -> Vec<String> {
+    told(grafting).into_iter().map(|told| told.line).collect()
+}
+
+/// What somebody should hear about one preset, also who sees neither warnings nor the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The suffix of the preset's record.
+    pub preset: String,
+    /// Whether it is a Shadow.
+    pub shadow: bool,
+    /// The warning.
+    pub line: String,
+}
+
+/// What the presets met, and what Shadows would do.
+#[must_use]
+pub fn told(grafting: &Grafting<'_>) -> Vec<Told> {
     let first_layer =
         |record: &str| grafting.members.iter().any(|member| member.preset.record() == record && member.preset.is_first_layer());
-    let mut lines: Vec<String> = grafting.conflicts.iter().map(|conflict| conflict_line(conflict, first_layer(&conflict.preset))).collect();
-    for shadowed in &grafting.shadows {
+    let conflicts = grafting.conflicts.iter().map(|conflict| {
+        let line = one_line(&conflict_line(conflict, first_layer(&conflict.preset)));
+        Told { preset: conflict.preset.clone(), shadow: conflict.shadow, line }
+    });
+    let shadows = grafting.shadows.iter().map(|shadowed| {
         let record = grafting.members[shadowed.member].preset.record();
-        lines.push(format!("shadow {record} would add {} operations", shadowed.operations));
-    }
-    lines.iter().map(|line| one_line(line)).collect()
+        let line = one_line(&format!("shadow {record} would add {} operations", shadowed.operations));
+        Told { preset: record.to_owned(), shadow: true, line }
+    });
+    conflicts.chain(shadows).collect()
 }
 
 /// The warnings that an answer carries: eight at most.
@@ -79,7 +100,8 @@ fn plain(text: &str) -> String {
 }
 
 /// A text without control characters, cut to what the API server passes on.
-fn one_line(text: &str) -> String {
+#[must_use]
+pub fn one_line(text: &str) -> String {
     let clean = plain(text);
     cut(clean, MAX_WARNING)
 }

@@ -2,7 +2,9 @@
 //!
 //! Own types, for the request's object is read straight into a [`Tree`], and the patch is written as base64 straight into the answer.
 
+pub mod change;
 mod quick;
+pub mod refusal;
 mod response;
 
 use std::borrow::Cow;

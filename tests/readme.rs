@@ -172,6 +172,7 @@ fn every_metric_is_in_its_document_and_every_documented_one_is_there() {
     metrics.presets("directory", State::Active, 1);
     metrics.store_is_fresh("directory");
     metrics.serving_not_after(0);
+    metrics.trusted(Some(true));
     let _ = metrics.applied("shop/podpreset-a");
     let metrics = metrics.text();
     let names: Vec<&str> = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

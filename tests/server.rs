@@ -27,3 +27,5 @@ mod reviews;
 mod start;
 #[path = "server/traffic.rs"]
 mod traffic;
+#[path = "server/validate.rs"]
+mod validate;

@@ -6,6 +6,9 @@ use clap::{Args, ValueEnum};
 
 use crate::server::args::LogLevel;
 
+/// The namespaces that are exempt where nothing else is said.
+pub const EXEMPT: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "podgraft"];
+
 /// Which presets there are, and for whom.
 #[derive(Args, Clone, Debug)]
 pub struct PresetArgs {
@@ -22,7 +25,7 @@ pub struct PresetArgs {
         env = "PODGRAFT_EXEMPT_NAMESPACES",
         hide_env_values = true,
         value_delimiter = ',',
-        default_values = ["kube-system", "kube-public", "kube-node-lease", "podgraft"]
+        default_values = EXEMPT
     )]
     pub exempt_namespaces: Vec<String>,
     #[command(flatten)]
@@ -33,12 +36,20 @@ pub struct PresetArgs {
 /// What stands in for names that are not given, and what is known of namespaces.
 #[derive(Args, Clone, Debug)]
 pub struct NameArgs {
-    /// The namespace of Pods and presets that name none
-    #[arg(long, short = 'n', value_name = "NAME", default_value = "default")]
-    pub namespace: String,
+    /// The namespace of Pods and presets that name none [default: default; with a cluster that of the context]
+    #[arg(long, short = 'n', value_name = "NAME")]
+    pub namespace: Option<String>,
     /// Labels of the namespaces of all Pods, as K=V; kubernetes.io/metadata.name need not be given
     #[arg(long, value_name = "K=V,...", env = "PODGRAFT_NAMESPACE_LABELS", hide_env_values = true, value_delimiter = ',', value_parser = label)]
     pub namespace_labels: Vec<(String, String)>,
+}
+
+impl NameArgs {
+    /// The namespace of what names none, where no cluster says it.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("default")
+    }
 }
 
 /// What goes to standard error.

@@ -8,14 +8,16 @@ use clap::Args;
 use serde::Serialize;
 
 use super::args::{NameArgs, NoteArgs, ReportOutput};
+use super::cluster::{Cluster, ClusterArgs};
 use super::overlap::{self, Overlap};
 use super::presets;
+use super::server_check::{self, Told, Word, try_all};
 use super::source::{self, Fault, Source};
 use super::{Done, one_line, treat};
 use crate::document::{Problem, Severity};
 use crate::preset::Preset;
 
-/// Read presets and report every problem, without a cluster
+/// Read presets and report every problem
 ///
 /// Also two presets that are in conflict with one another: a warning where a Pod that one of them selects gets the other without asking for
 /// it, a note where only a Pod that carries the labels of both would. A line is FILE:LINE:COLUMN: PATH: what to do about it (how bad it is).
@@ -27,6 +29,9 @@ pub struct CheckArgs {
     /// Directory with presets, as for the other commands; may be given several times
     #[arg(long, value_name = "DIR", env = "PODGRAFT_PRESETS", hide_env_values = true, value_delimiter = ',')]
     pub presets: Vec<PathBuf>,
+    /// Also send a Pod with each preset to the API server as a dry run, with your own rights, and say what it refuses
+    #[arg(long)]
+    pub server: bool,
     /// Exit with status 1 on warnings, too
     #[arg(long)]
     pub strict: bool,
@@ -39,10 +44,14 @@ pub struct CheckArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub notes: NoteArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
+    pub cluster: ClusterArgs,
 }
 
 #[derive(Serialize)]
 struct Report<'p> {
+    /// How many are fine.
     presets: usize,
     errors: usize,
     warnings: usize,
@@ -63,22 +72,32 @@ struct Reported<'p> {
 /// Does it.
 ///
 /// # Errors
-/// Where a file or directory can't be read.
+/// Where a file or directory can't be read, or the cluster doesn't answer.
 pub fn run(args: &CheckArgs) -> Result<Done, Fault> {
-    let CheckArgs { paths, presets: directories, strict, output, names, notes: _ } = args;
+    let CheckArgs { paths, presets: directories, server, strict, output, names, notes: _, cluster } = args;
     let sources = sources(paths, directories)?;
-    let mut documents = presets::read(&sources, &names.namespace);
+    let cluster = if *server { Some(Cluster::connect(cluster)?) } else { None };
+    let namespace = match (&names.namespace, &cluster) {
+        (None, Some(cluster)) => cluster.default_namespace(),
+        _ => names.namespace(),
+    };
+    let mut documents = presets::read(&sources, namespace);
     let problems: Vec<Problem> = documents.iter_mut().flat_map(|document| std::mem::take(&mut document.problems)).collect();
     let good: Vec<Arc<Preset>> = presets::compile(documents);
-    let given = (!names.namespace_labels.is_empty()).then(|| treat::namespace_labels(&names.namespace_labels, &names.namespace));
+    let given = (!names.namespace_labels.is_empty()).then(|| treat::namespace_labels(&names.namespace_labels, namespace));
     let overlaps = overlap::find(&good, given.as_deref());
+    let told = match &cluster {
+        Some(cluster) => try_all(cluster, &good, namespace)?,
+        None => server_check::Report::default(),
+    };
     let mut all: Vec<Reported<'_>> = problems.iter().map(reported).collect();
     all.extend(overlaps.iter().filter_map(|overlap| Some(meeting(good.get(overlap.preset)?, overlap))));
+    all.extend(told.told.iter().filter_map(|told| Some(answered(good.get(told.preset)?, told))));
     let order: HashMap<&str, usize> = sources.iter().enumerate().map(|(at, source)| (source.name.as_str(), at)).collect();
     all.sort_by_key(|problem| (order.get(problem.file), problem.line, problem.column));
     let count = |severity: &str| all.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings, notes) = (count(ERROR), count(WARNING), count(NOTE));
-    let report = Report { presets: good.len(), errors, warnings, notes, problems: all };
+    let report = Report { presets: good.len() - told.refused(), errors, warnings, notes, problems: all };
     let output = match output {
         ReportOutput::Text => text(&report),
         ReportOutput::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
@@ -126,6 +145,12 @@ fn reported(problem: &Problem) -> Reported<'_> {
         Severity::Warning => WARNING,
     };
     Reported { severity, file: source, line: *line, column: *column, path, text }
+}
+
+fn answered<'p>(preset: &'p Preset, told: &'p Told) -> Reported<'p> {
+    let origin = &preset.spec().origin;
+    let severity = if told.word == Word::Refused { ERROR } else { WARNING };
+    Reported { severity, file: &origin.source, line: origin.line, column: 1, path: &told.path, text: &told.text }
 }
 
 fn meeting<'p>(preset: &'p Preset, overlap: &'p Overlap) -> Reported<'p> {

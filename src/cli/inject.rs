@@ -3,14 +3,15 @@
 use clap::Args;
 
 use super::args::{FileArgs, InjectOutput, PresetArgs};
+use super::cluster::LiveArgs;
 use super::manifest::Manifest;
 use super::output;
-use super::presets;
+use super::setting::{Prepared, prepare};
 use super::source::Fault;
 use super::treat::{self, TreatedFile};
 use super::{Done, Terminal};
 
-/// Put presets into manifests, without a cluster
+/// Put presets into manifests, those of directories or those of a cluster
 ///
 /// Reads Pods and everything with a Pod template (Deployment, ReplicaSet, StatefulSet, DaemonSet, ReplicationController, Job, CronJob,
 /// PodTemplate, List), several documents, YAML and JSON, and writes what the Pods will be. Comments and other kinds stay as they are.
@@ -30,16 +31,19 @@ pub struct InjectArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub presets: PresetArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's own text")]
+    pub live: LiveArgs,
 }
 
 /// Does it.
 ///
 /// # Errors
-/// Where a file or directory can't be read.
+/// Where a file or directory can't be read, or the cluster doesn't answer.
 pub fn run(args: &InjectArgs, terminal: Terminal) -> Result<Done, Fault> {
-    let InjectArgs { files, output: format, fail_on_conflict, presets: preset_args } = args;
-    let loaded = presets::load(preset_args)?;
-    let files = treat::files(&files.files, preset_args, &loaded.set)?;
+    let InjectArgs { files, output: format, fail_on_conflict, presets, live } = args;
+    let Prepared { manifests, loaded, setting } = prepare(&files.files, presets, live)?;
+    let files = treat::files(manifests, &setting, &loaded.set);
     let mut done = Done { problems: loaded.refused, notes: loaded.notes, ..Done::default() };
     for file in &files {
         notes(file, &mut done);

@@ -4,7 +4,7 @@
 //! they meet without anybody's doing, because whoever asks for one of them gets the other too; as a note where they meet only on a Pod that
 //! carries the labels of both, which its author may never want.
 
-mod specimen;
+pub mod specimen;
 mod touch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -27,7 +27,7 @@ pub fn load(args: &PresetArgs) -> Result<Loaded, Fault> {
     for directory in &args.presets {
         sources.extend(source::presets(directory)?);
     }
-    let documents = read(&sources, &args.names.namespace);
+    let documents = read(&sources, args.names.namespace());
     let problems: Vec<&Problem> = documents.iter().flat_map(|document| &document.problems).collect();
     let mut notes: Vec<String> =
         problems.iter().filter(|problem| problem.severity == Severity::Error).map(|problem| format!("error: {problem}")).collect();

@@ -41,6 +41,12 @@ pub enum Fault {
         /// What is wrong.
         text: String,
     },
+    /// The cluster does not answer, or nobody knows where it is.
+    #[error("{0}")]
+    Cluster(String),
+    /// Flags that do not go together.
+    #[error("{0}")]
+    Usage(&'static str),
     /// What was made can't be written.
     #[error("the output cannot be written: {0}")]
     Output(std::io::Error),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::args::PresetArgs;
 use super::describe::describe;
 use super::edit::{self, Kept};
 use super::manifest::{Document, Manifest};
 use super::patching::{self, Operation};
+use super::setting::Setting;
 use super::source::Fault;
 use super::workload::{self, Workload};
 use super::{json, source};
@@ -100,28 +100,36 @@ impl TreatedFile {
     }
 }
 
-/// Reads manifests and grafts presets onto what is in them.
+/// Reads manifests.
 ///
 /// # Errors
 /// Where a file can't be read.
-pub fn files(paths: &[std::path::PathBuf], args: &PresetArgs, presets: &PresetSet) -> Result<Vec<TreatedFile>, Fault> {
-    let mut files = Vec::new();
+pub fn read(paths: &[std::path::PathBuf]) -> Result<Vec<Manifest>, Fault> {
+    let mut manifests = Vec::new();
     for path in paths {
         for source in source::read(path)? {
-            let manifest = Manifest::read(source)?;
-            let documents = manifest.documents.iter().map(|one| document(one, &manifest.source.text, args, presets)).collect();
-            files.push(TreatedFile { manifest, documents });
+            manifests.push(Manifest::read(source)?);
         }
     }
-    Ok(files)
+    Ok(manifests)
 }
 
-fn document(document: &Document, file: &str, args: &PresetArgs, presets: &PresetSet) -> TreatedDocument {
+/// Grafts presets onto what is in manifests.
+#[must_use]
+pub fn files(manifests: Vec<Manifest>, setting: &Setting, presets: &PresetSet) -> Vec<TreatedFile> {
+    let treated = manifests.into_iter().map(|manifest| {
+        let documents = manifest.documents.iter().map(|one| document(one, &manifest.source.text, setting, presets)).collect();
+        TreatedFile { manifest, documents }
+    });
+    treated.collect()
+}
+
+fn document(document: &Document, file: &str, setting: &Setting, presets: &PresetSet) -> TreatedDocument {
     let tree = document.tree();
     let mut workloads = Vec::new();
     let mut operations = Vec::new();
-    for workload in workload::find(tree, &args.names.namespace) {
-        let treated = treat(tree, workload, args, presets);
+    for workload in workload::find(tree, &setting.namespace) {
+        let treated = treat(tree, workload, setting, presets);
         if let Ok(grafted) = &treated.result {
             operations.extend(grafted.operations.iter().map(|step| operation(step, &treated.workload.pointer)));
         }
@@ -137,7 +145,7 @@ fn document(document: &Document, file: &str, args: &PresetArgs, presets: &Preset
     let mut compact = String::new();
     after.write(NodeId::ROOT, &mut compact);
     let rewritten = kept == Kept::Nothing && text.contains('#');
-    TreatedDocument { names: names(tree, &args.names.namespace), workloads, text: edited, json: compact, rewritten, operations }
+    TreatedDocument { names: names(tree, &setting.namespace), workloads, text: edited, json: compact, rewritten, operations }
 }
 
 /// The document's text with the changes of `after` in it.
@@ -168,11 +176,11 @@ fn operation(step: &Step, pointer: &str) -> Operation {
     Operation { op: step.op.word(), path: format!("{pointer}{}", step.path), value: step.value.clone().unwrap_or_default() }
 }
 
-fn treat(document: &Tree<'_>, workload: Workload, args: &PresetArgs, presets: &PresetSet) -> Treated {
+fn treat(document: &Tree<'_>, workload: Workload, setting: &Setting, presets: &PresetSet) -> Treated {
     let mut received = String::new();
     document.write(workload.node, &mut received);
     let mut treated = Treated { workload, result: Err(String::new()), added: BTreeMap::new(), pods: [received.clone(), received] };
-    let result = engine(&treated.pods[0], &treated.workload, args, presets);
+    let result = engine(&treated.pods[0], &treated.workload, setting, presets);
     treated.result = result.and_then(|grafted| {
         let (added, pod) = follow(&treated.pods[0], &grafted)?;
         treated.added = added;
@@ -182,8 +190,8 @@ fn treat(document: &Tree<'_>, workload: Workload, args: &PresetArgs, presets: &P
     treated
 }
 
-fn engine(pod: &str, workload: &Workload, args: &PresetArgs, presets: &PresetSet) -> Result<Grafted, String> {
-    let labels = namespace_labels(&args.names.namespace_labels, &workload.namespace);
+fn engine(pod: &str, workload: &Workload, setting: &Setting, presets: &PresetSet) -> Result<Grafted, String> {
+    let labels = setting.labels(&workload.namespace);
     let pod = tree::parse(pod).map_err(|error| error.to_string())?;
     let subject = Subject {
         pod: &pod,
@@ -191,7 +199,7 @@ fn engine(pod: &str, workload: &Workload, args: &PresetArgs, presets: &PresetSet
         namespace_labels: &labels,
         extra_labels: &workload.labels,
         claims: &workload.claims,
-        exempt: &args.exempt_namespaces,
+        exempt: &setting.exempt,
     };
     graft::graft(&subject, presets).map_err(|reason| reason.to_string())
 }

@@ -30,6 +30,14 @@ pub enum Became {
     Nothing,
     /// The Pod is left alone before presets are asked.
     Skipped,
+    /// Of a live Pod: it has an older version.
+    Outdated,
+    /// Of a live Pod: it does not have it, and a new one would.
+    Missing,
+    /// Of a live Pod: it has it, and there is no such preset any more.
+    Gone,
+    /// Of a live Pod: it has it, and whether there is such a preset cannot be seen.
+    Unknown,
 }
 
 /// One conflict, for people and programs.
@@ -103,6 +111,12 @@ pub struct Said {
     /// The presets whose conflicts stopped it.
     #[serde(rename = "stoppedBy", skip_serializing_if = "Vec::is_empty")]
     pub stopped_by: Vec<String>,
+    /// Of a live Pod: the version that is recorded on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<String>,
+    /// Of a live Pod with another version: whether a new Pod would get the present one.
+    #[serde(rename = "newPod", skip_serializing_if = "Option::is_none")]
+    pub new_pod: Option<bool>,
     /// In Shadow mode: how many operations it would add.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations: Option<usize>,
@@ -129,8 +143,69 @@ impl Said {
             Became::InConflict => "left out, because it is in conflict".to_owned(),
             Became::Stopped if self.stopped_by.is_empty() => "left out with all others".to_owned(),
             Became::Stopped => format!("left out, because of a conflict of {}", self.stopped_by.join(", ")),
+            Became::Outdated => format!(
+                "applied in another version ({}) than there is now, which a new Pod would {}",
+                self.recorded.as_deref().unwrap_or_default(),
+                if self.new_pod == Some(false) { "not get" } else { "get" }
+            ),
+            Became::Missing => {
+                format!("not on this Pod, which was made before the preset, or without Podgraft; a new Pod would get: {added}")
+            }
+            Became::Gone => "applied when the Pod was made; no ConfigMap and no custom resource has it any more".to_owned(),
+            Became::Unknown => {
+                "applied when the Pod was made; whether it is still there cannot be seen: you may not read all presets, or one is refused"
+                    .to_owned()
+            }
             Became::Nothing => "not applied: nothing of it has a place in this Pod".to_owned(),
         }
+    }
+}
+
+impl Said {
+    /// Of a record on a live Pod.
+    #[must_use]
+    pub fn of_record(preset: &str, became: Became, version: &str) -> Said {
+        Said {
+            preset: preset.to_owned(),
+            became,
+            added: Vec::new(),
+            selector: Vec::new(),
+            namespace_selector: Vec::new(),
+            conflicts: Vec::new(),
+            stopped_by: Vec::new(),
+            recorded: Some(version.to_owned()),
+            new_pod: None,
+            operations: None,
+        }
+    }
+
+    /// Of a record of another version than this preset has now. What else is known of the Pod: its labels, those of its namespace, and
+    /// whether presets that permit it leave it alone.
+    #[must_use]
+    pub fn outdated(
+        preset: &Preset,
+        version: &str,
+        labels: &[(String, String)],
+        namespace_labels: &[(String, String)],
+        left_alone: bool,
+    ) -> Said {
+        let spec = preset.spec();
+        let mut one = Said::of_record(preset.record(), Became::Outdated, version);
+        one.selector = Unmet::among(&spec.selector, labels);
+        one.namespace_selector =
+            spec.namespace_selector.as_ref().map(|selector| Unmet::among(selector, namespace_labels)).unwrap_or_default();
+        let selected = one.selector.is_empty() && one.namespace_selector.is_empty();
+        one.new_pod = Some(selected && !preset.is_shadow() && (!left_alone || preset.is_first_layer()));
+        one
+    }
+
+    /// Of a preset whose record the Pod has, in the version of now: it has it, whatever would become of another Pod.
+    pub fn has(&mut self, version: &str) {
+        let (added, conflicts) = match self.became {
+            Became::Applied => (std::mem::take(&mut self.added), std::mem::take(&mut self.conflicts)),
+            _ => (Vec::new(), Vec::new()),
+        };
+        *self = Said { added, conflicts, ..Said::of_record(&self.preset, Became::Applied, version) };
     }
 }
 
@@ -150,6 +225,8 @@ pub fn verdicts(treated: &Treated, presets: &PresetSet, namespace_labels: &[(Str
             namespace_selector: Vec::new(),
             conflicts: grafted.conflicts.iter().filter(|conflict| conflict.preset == verdict.record).map(Met::of).collect(),
             stopped_by: Vec::new(),
+            recorded: None,
+            new_pod: None,
             operations: None,
         };
         one.became = match &verdict.fate {

@@ -9,8 +9,8 @@ use crate::schema::{TypeId, nearest};
 use crate::tree::{NodeId, Tree, View};
 use crate::yaml::shown;
 
-/// Our group and its version.
-pub(super) const GROUP: &str = "podgraft.dev";
+/// The group of our kinds.
+pub const GROUP: &str = "podgraft.dev";
 const VERSION: &str = "v1beta1";
 /// The group of the PodPreset that Kubernetes had up to 1.19, and its version.
 const CLASSIC_GROUP: &str = "settings.k8s.io";

@@ -2,12 +2,10 @@
 
 use super::fields::{none_of, object, only, text, text_of, texts};
 use super::names::{label_value, qualified};
+use super::outline::{EXPRESSION, OPERATORS, SELECTOR};
 use super::report::Report;
 use crate::selector::{Requirement, Selector};
 use crate::tree::{NodeId, View};
-
-/// The operators of a label selector.
-const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 
 /// Reads a selector of the preset itself. What is wrong with it is reported, and left out.
 pub(super) fn read(report: &mut Report<'_>, node: NodeId) -> Selector {
@@ -16,7 +14,7 @@ pub(super) fn read(report: &mut Report<'_>, node: NodeId) -> Selector {
     if !object(report, node) {
         return selector;
     }
-    only(report, node, &["matchLabels", "matchExpressions"]);
+    only(report, node, &SELECTOR);
     if let Some(labels) = tree.present(node, "matchLabels")
         && object(report, labels)
     {
@@ -35,7 +33,7 @@ pub(super) fn read(report: &mut Report<'_>, node: NodeId) -> Selector {
             if !object(report, entry) {
                 continue;
             }
-            only(report, entry, &["key", "operator", "values"]);
+            only(report, entry, &EXPRESSION);
             selector.requirements.extend(expression(report, entry));
         }
     }

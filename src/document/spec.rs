@@ -3,6 +3,7 @@
 use super::fields::{self, boolean, kind_of, object, only, text_of, texts, unknown, word};
 use super::header::Header;
 use super::names::{dns_label, glob};
+use super::outline::{self, Of, SPEC, Shape};
 use super::report::Report;
 use super::rules::lists::list_at;
 use super::rules::security;
@@ -16,29 +17,6 @@ use crate::selector::Selector;
 use crate::tree::{NodeId, Tree, View};
 use crate::yaml::shown;
 
-/// The parts of a preset that are Pod-shaped.
-const BODY: [&str; 5] = ["env", "envFrom", "volumeMounts", "volumes", "template"];
-/// All fields of `spec`.
-const FIELDS: [&str; 13] = [
-    "conflictPolicy",
-    "env",
-    "envFrom",
-    "mode",
-    "namespaceSelector",
-    "optOut",
-    "placement",
-    "priority",
-    "selector",
-    "targets",
-    "template",
-    "volumeMounts",
-    "volumes",
-];
-/// Those that a ClusterPodPreset has alone.
-const CLUSTER_ONLY: [&str; 2] = ["namespaceSelector", "optOut"];
-/// Those that the PodPreset of Kubernetes up to 1.19 had.
-const CLASSIC: [&str; 5] = ["env", "envFrom", "selector", "volumeMounts", "volumes"];
-
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum OptOut {
     #[default]
@@ -49,7 +27,7 @@ enum OptOut {
 /// Reads everything below the header; `None` where there is no preset to speak of.
 pub(super) fn read(report: &mut Report<'_>, root: NodeId, header: &Header) -> Option<PresetSpec> {
     let tree = report.tree;
-    only(report, root, &["apiVersion", "kind", "metadata", "spec", "status"]);
+    only(report, root, &outline::DOCUMENT);
     let Some(spec) = tree.present(root, "spec") else {
         report.missing(root, "spec", "is missing: it says which Pods are meant, and what they get");
         return None;
@@ -91,21 +69,21 @@ pub(super) fn read(report: &mut Report<'_>, root: NodeId, header: &Header) -> Op
 
 fn known_fields(report: &mut Report<'_>, spec: NodeId, header: &Header) {
     let tree = report.tree;
-    let fields: Vec<&'static str> = if header.classic {
-        CLASSIC.to_vec()
-    } else if header.is_cluster() {
-        FIELDS.to_vec()
-    } else {
-        FIELDS.into_iter().filter(|field| !CLUSTER_ONLY.contains(field)).collect()
+    let has = |field: &&outline::Field| match field.of {
+        Of::All => true,
+        Of::Ours => !header.classic,
+        Of::Cluster => !header.classic && header.is_cluster(),
     };
+    let fields: Vec<&'static str> = SPEC.iter().filter(has).map(|field| field.name).collect();
     for member in tree.children(spec) {
         let key = tree.key(member);
         if fields.contains(&key) {
             continue;
         }
-        let text = if header.classic && FIELDS.contains(&key) {
+        let known = SPEC.iter().find(|field| field.name == key);
+        let text = if header.classic && known.is_some() {
             format!("the PodPreset of settings.k8s.io has no `{key}`: write `apiVersion: podgraft.dev/v1beta1` to use it")
-        } else if CLUSTER_ONLY.contains(&key) {
+        } else if known.is_some() {
             format!("only a ClusterPodPreset has `{key}`: remove it, or write `kind: ClusterPodPreset`")
         } else if template_field(key) {
             format!("there is no field `{key}` here: it belongs to template.spec")
@@ -145,7 +123,7 @@ fn targets(report: &mut Report<'_>, spec: NodeId) -> Targets {
     if !object(report, node) {
         return targets;
     }
-    only(report, node, &["include", "exclude", "initContainers", "added"]);
+    only(report, node, &outline::names(&outline::TARGETS));
     let include = globs(report, node, "include");
     if let Some(list) = list_at(report.tree, node, "include").filter(|list| report.tree.count(*list) == 0) {
         report.warn(list, "is empty: env, envFrom and volumeMounts reach no container");
@@ -172,7 +150,7 @@ fn placement(report: &mut Report<'_>, spec: NodeId) -> Placement {
     if !object(report, node) {
         return Placement::default();
     }
-    only(report, node, &["initContainers", "containers", "env"]);
+    only(report, node, &outline::names(&outline::PLACEMENT));
     Placement {
         init_containers: place(report, node, "initContainers"),
         containers: place(report, node, "containers"),
@@ -223,7 +201,8 @@ fn place(report: &mut Report<'_>, placement: NodeId, field: &str) -> Place {
 /// The Pod-shaped parts as they are, copied out of the document.
 fn body(tree: &Tree<'static>, spec: NodeId) -> Tree<'static> {
     let mut body = Tree::object();
-    for part in tree.children(spec).filter(|part| BODY.contains(&tree.key(*part)) && tree.view(*part) != View::Null) {
+    let pod_shaped = |key: &str| SPEC.iter().any(|field| field.name == key && matches!(field.shape, Shape::PodList | Shape::PodShaped));
+    for part in tree.children(spec).filter(|part| pod_shaped(tree.key(*part)) && tree.view(*part) != View::Null) {
         tree.copy_into(part, &mut body, Some(NodeId::ROOT));
     }
     body

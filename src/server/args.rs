@@ -34,6 +34,10 @@ pub struct ServeArgs {
     #[arg(long, env = "PODGRAFT_KUBE", value_enum, default_value_t = Kube::Auto)]
     pub kube: Kube,
 
+    /// How long one watch of the API server lasts; for tests, which would wait long otherwise
+    #[arg(long, env = "PODGRAFT_WATCH_TIMEOUT", value_name = "TIME", default_value = "180s", value_parser = units::duration, hide = true)]
+    pub watch_timeout: Duration,
+
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the command's own text")]
     pub listen: ListenArgs,
@@ -70,8 +74,9 @@ pub struct ListenArgs {
 /// Which certificate it shows.
 #[derive(Args, Clone, Debug)]
 pub struct CertificateArgs {
-    /// Where the certificate comes from: ephemeral (made in memory) or files [default: files with --tls-cert, else ephemeral]
-    #[arg(long, env = "PODGRAFT_CERTS", value_name = "ephemeral|files")]
+    /// Where the certificate comes from: ephemeral (made in memory), files, secret (of the cluster, watched) or managed (kept by Podgraft itself)
+    /// [default: files with --tls-cert, secret with --tls-secret, else ephemeral]
+    #[arg(long, env = "PODGRAFT_CERTS", value_enum, hide_possible_values = true, value_name = "ephemeral|files|secret|managed")]
     pub certs: Option<Certs>,
 
     /// File with the certificate chain, PEM, leaf first; read again when it changes
@@ -81,6 +86,26 @@ pub struct CertificateArgs {
     /// File with the private key, PEM; read again when it changes
     #[arg(long, env = "PODGRAFT_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+
+    /// Secret of Podgraft's namespace with tls.crt and tls.key; with --certs managed the one that Podgraft keeps [default there: podgraft-tls]
+    #[arg(long, env = "PODGRAFT_TLS_SECRET", value_name = "NAME")]
+    pub tls_secret: Option<String>,
+
+    /// The Service that the API server calls: the certificate is for NAME.NAMESPACE.svc
+    #[arg(long, env = "PODGRAFT_SERVICE", value_name = "NAME", default_value = "podgraft")]
+    pub service: String,
+
+    /// Name of the webhook configurations, whose caBundle a new certificate waits for; empty: none [default: podgraft in a cluster, else none]
+    #[arg(long, env = "PODGRAFT_WEBHOOK_CONFIGURATION", value_name = "NAME")]
+    pub webhook_configuration: Option<String>,
+
+    /// How long a managed certificate is valid; renewed when a third is left
+    #[arg(long, env = "PODGRAFT_LEAF_LIFETIME", value_name = "TIME", default_value = "2160h", value_parser = units::duration)]
+    pub leaf_lifetime: Duration,
+
+    /// How long the authority of managed certificates is valid; renewed when a third is left
+    #[arg(long, env = "PODGRAFT_CA_LIFETIME", value_name = "TIME", default_value = "43800h", value_parser = units::duration)]
+    pub ca_lifetime: Duration,
 }
 
 /// Limits and deadlines.
@@ -93,6 +118,10 @@ pub struct LimitArgs {
     /// Reviews worked on at once; past it 503
     #[arg(long, env = "PODGRAFT_MAX_REVIEWS", value_name = "N", default_value_t = 256)]
     pub max_reviews: usize,
+
+    /// Memory for reviews of more than 64KiB at once, body and work, estimated; past it 503
+    #[arg(long, env = "PODGRAFT_REVIEW_MEMORY", value_name = "SIZE", default_value = "128MiB", value_parser = units::size)]
+    pub review_memory: usize,
 
     /// Connections to the webhook; past it new ones wait
     #[arg(long, env = "PODGRAFT_MAX_CONNECTIONS", value_name = "N", default_value_t = 4096)]
@@ -149,25 +178,16 @@ pub enum Kube {
 }
 
 /// Where the certificate comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Certs {
     /// Made in memory at start; nobody but `curl -k` trusts it.
     Ephemeral,
     /// `--tls-cert` and `--tls-key`.
     Files,
-}
-
-impl FromStr for Certs {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "ephemeral" => Ok(Certs::Ephemeral),
-            "files" => Ok(Certs::Files),
-            "secret" | "managed" => Err(format!("this build of podgraft has no --certs {text} yet, use files or ephemeral")),
-            _ => Err("write ephemeral or files".to_owned()),
-        }
-    }
+    /// `--tls-secret`, watched.
+    Secret,
+    /// `--tls-secret`, kept by Podgraft itself.
+    Managed,
 }
 
 /// Form of the log.

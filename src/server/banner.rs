@@ -49,6 +49,8 @@ fn write_banner(
     let certificate = match &config.certificate {
         Certificate::Ephemeral => "certificate in memory",
         Certificate::Files { .. } => "certificate from files",
+        Certificate::Secret { .. } => "certificate from a Secret",
+        Certificate::Managed { .. } => "certificate kept by Podgraft itself",
     };
     writeln!(text, "\nwebhook  https://{webhook}/mutate  ({certificate})")?;
     writeln!(text, "admin    http://{admin}/readyz  /livez  /metrics")?;

@@ -1,9 +1,13 @@
 //! What `serve` runs with: flags, environment and defaults settled before a port is bound.
 
+mod certificate;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{Address, CertificateArgs, Certs, Kube, LimitArgs, ListenArgs, LogArgs, LogFormat, LogLevel, ServeArgs};
+use super::args::{Address, Kube, LimitArgs, ListenArgs, LogArgs, LogFormat, LogLevel, ServeArgs};
+use super::watch;
+pub use certificate::{Certificate, Lives};
 
 /// Where kubelet writes the namespace of a Pod's service account (Kubernetes documentation, "Accessing the Kubernetes API from a Pod").
 const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -13,6 +17,9 @@ const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-l
 
 /// Directory of presets where `--presets` names none.
 const DEFAULT_PRESETS: &str = "policies";
+
+/// Name of the webhook configurations where `--webhook-configuration` says no other, as the chart calls them.
+const DEFAULT_NAME: &str = "podgraft";
 
 /// A change is in force within ten seconds (spec section 8): this, the time that what changed must stay the same, and reading it.
 const LOOK: Duration = Duration::from_secs(2);
@@ -41,20 +48,6 @@ impl Surroundings {
     }
 }
 
-/// Which certificate is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Certificate {
-    /// Made in memory.
-    Ephemeral,
-    /// Read from two files.
-    Files {
-        /// The chain, PEM.
-        cert: PathBuf,
-        /// The key, PEM.
-        key: PathBuf,
-    },
-}
-
 /// Limits of a listener and its connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -72,6 +65,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Reviews at once; past it they are shed.
     pub reviews: usize,
+    /// Bytes of memory for large reviews at once; past it they are shed.
+    pub memory: usize,
     /// For one review once its body is there.
     pub review: Duration,
 }
@@ -95,6 +90,10 @@ pub struct Config {
     pub http2: bool,
     /// Which certificate is shown.
     pub certificate: Certificate,
+    /// The Service that the API server calls.
+    pub service: String,
+    /// Name of the webhook configurations, where there is one.
+    pub webhook_configuration: Option<String>,
     /// Limits of the webhook.
     pub limits: Limits,
     /// Between SIGTERM and the end of accepting.
@@ -111,6 +110,8 @@ pub struct Config {
     pub look: Duration,
     /// Whether there is a cluster that may be asked.
     pub cluster: bool,
+    /// How long one watch of the API server lasts.
+    pub watch: Duration,
 }
 
 impl Config {
@@ -119,10 +120,12 @@ impl Config {
     /// # Errors
     /// What does not go together or cannot be, in one sentence.
     pub fn settle(args: ServeArgs, surroundings: &Surroundings) -> Result<Config, UsageError> {
-        let ServeArgs { presets, default_namespace, namespace, exempt_namespaces, kube, listen, certificate, limits, log } = args;
+        let ServeArgs { presets, default_namespace, namespace, exempt_namespaces, kube, watch_timeout, listen, certificate, limits, log } =
+            args;
         let ListenArgs { listen, admin, http2 } = listen;
         let LogArgs { log_format, log_level } = log;
         let in_cluster = surroundings.in_cluster;
+        let cluster = in_cluster && kube == Kube::Auto;
         let namespace = namespace.or_else(|| surroundings.namespace.clone()).unwrap_or_else(|| "podgraft".to_owned());
         named("--namespace", &namespace)?;
         named("--default-namespace", &default_namespace)?;
@@ -136,15 +139,20 @@ impl Config {
         let address = |given: Option<Address>, port: u16| {
             given.unwrap_or(if in_cluster { Address::All(port) } else { Address::One(([127, 0, 0, 1], port).into()) })
         };
+        named_service(&certificate.service)?;
+        let service = certificate.service.clone();
+        let webhook_configuration = certificate.webhook_configuration.clone().or_else(|| cluster.then(|| DEFAULT_NAME.to_owned()));
         Ok(Config {
-            directories: directories(presets),
+            directories: directories(presets, cluster),
             default_namespace,
             namespace,
             exempt,
             listen: address(listen, 8443),
             admin: address(admin, 8080),
             http2,
-            certificate: settle_certificate(certificate)?,
+            certificate: certificate::settle(certificate, cluster)?,
+            service,
+            webhook_configuration: webhook_configuration.filter(|name| !name.is_empty()),
             shutdown_delay: limits.shutdown_delay.unwrap_or(Duration::from_secs(if in_cluster { 15 } else { 0 })),
             drain: limits.drain_timeout,
             limits: settle_limits(&limits)?,
@@ -152,27 +160,17 @@ impl Config {
             log_level,
             banner: !in_cluster && log_format == LogFormat::Text,
             look: LOOK,
-            cluster: in_cluster && kube == Kube::Auto,
+            cluster,
+            // The API server counts in whole seconds.
+            watch: watch_timeout.clamp(Duration::from_secs(1), watch::LASTS),
         })
     }
 }
 
-fn directories(given: Vec<PathBuf>) -> Vec<PathBuf> {
+/// With a cluster to ask there need not be a directory.
+fn directories(given: Vec<PathBuf>, cluster: bool) -> Vec<PathBuf> {
     let given: Vec<PathBuf> = given.into_iter().filter(|path| !path.as_os_str().is_empty()).collect();
-    if given.is_empty() { vec![PathBuf::from(DEFAULT_PRESETS)] } else { given }
-}
-
-fn settle_certificate(args: CertificateArgs) -> Result<Certificate, UsageError> {
-    let CertificateArgs { certs, tls_cert, tls_key } = args;
-    match (certs, tls_cert, tls_key) {
-        (Some(Certs::Files) | None, Some(cert), Some(key)) => Ok(Certificate::Files { cert, key }),
-        (Some(Certs::Ephemeral) | None, None, None) => Ok(Certificate::Ephemeral),
-        (Some(Certs::Ephemeral), _, _) => {
-            Err(UsageError("--certs ephemeral takes no --tls-cert and no --tls-key: leave them out, or use --certs files".to_owned()))
-        }
-        (_, None, _) => Err(UsageError("--certs files needs --tls-cert FILE, the certificate chain".to_owned())),
-        (_, _, None) => Err(UsageError("--certs files needs --tls-key FILE, the private key".to_owned())),
-    }
+    if given.is_empty() && !cluster { vec![PathBuf::from(DEFAULT_PRESETS)] } else { given }
 }
 
 fn settle_limits(args: &LimitArgs) -> Result<Limits, UsageError> {
@@ -193,6 +191,9 @@ fn settle_limits(args: &LimitArgs) -> Result<Limits, UsageError> {
         }
         longest(flag, value)?;
     }
+    if args.review_memory < args.max_body {
+        return Err(UsageError("--review-memory must be at least --max-body, else the largest reviews would never be answered".to_owned()));
+    }
     longest("--drain-timeout", args.drain_timeout)?;
     longest("--shutdown-delay", args.shutdown_delay.unwrap_or_default())?;
     Ok(Limits {
@@ -203,6 +204,7 @@ fn settle_limits(args: &LimitArgs) -> Result<Limits, UsageError> {
         idle: args.idle_timeout,
         body_bytes: args.max_body,
         reviews: args.max_reviews,
+        memory: args.review_memory,
         review: args.review_timeout,
     })
 }
@@ -219,6 +221,11 @@ fn named(flag: &str, name: &str) -> Result<(), UsageError> {
     if fine { Ok(()) } else { Err(UsageError(format!("{flag} has {name:?}, which is no name of a namespace"))) }
 }
 
+/// Services are DNS labels too.
+fn named_service(name: &str) -> Result<(), UsageError> {
+    named("--service", name).map_err(|_| UsageError(format!("--service has {name:?}, which is no name of a Service")))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -233,12 +240,12 @@ mod tests {
         serve: ServeArgs,
     }
 
-    fn settle(flags: &[&str], surroundings: &Surroundings) -> Result<Config, UsageError> {
+    pub(super) fn settle(flags: &[&str], surroundings: &Surroundings) -> Result<Config, UsageError> {
         let program = Program::try_parse_from([&["podgraft"], flags].concat()).map_err(|error| UsageError(error.to_string()))?;
         Config::settle(program.serve, surroundings)
     }
 
-    fn cluster() -> Surroundings {
+    pub(super) fn cluster() -> Surroundings {
         Surroundings { in_cluster: true, namespace: Some("grafting".to_owned()) }
     }
 
@@ -253,8 +260,8 @@ mod tests {
         assert_eq!(config.shutdown_delay, Duration::ZERO);
         assert_eq!(config.drain, Duration::from_secs(10));
         assert!(config.banner && !config.http2 && !config.cluster);
-        let Limits { connections, handshake, header, body, idle, body_bytes, reviews, review } = config.limits;
-        assert_eq!((connections, body_bytes, reviews), (4096, 7 << 20, 256));
+        let Limits { connections, handshake, header, body, idle, body_bytes, reviews, memory, review } = config.limits;
+        assert_eq!((connections, body_bytes, reviews, memory), (4096, 7 << 20, 256, 128 << 20));
         assert_eq!([handshake, header, body, idle, review].map(|time| time.as_secs()), [10, 10, 10, 120, 5]);
     }
 
@@ -266,7 +273,10 @@ mod tests {
         assert_eq!(config.exempt.last().unwrap(), "grafting");
         assert_eq!(config.shutdown_delay, Duration::from_secs(15));
         assert!(!config.banner && config.cluster);
-        assert!(!settle(&["--kube", "off"], &cluster()).unwrap().cluster);
+        assert!(config.directories.is_empty(), "presets come from the cluster");
+        assert_eq!(config.watch, watch::LASTS);
+        let off = settle(&["--kube", "off"], &cluster()).unwrap();
+        assert!(!off.cluster && off.directories == [Path::new("policies")]);
     }
 
     #[test]
@@ -280,8 +290,12 @@ mod tests {
     #[test]
     fn what_does_not_go_together_is_said_in_one_sentence() {
         for (flags, part) in [
-            (&["--certs", "managed"][..], "this build of podgraft has no --certs managed yet"),
-            (&["--certs", "secret"], "has no --certs secret yet"),
+            (&["--certs", "managed"][..], "--certs managed needs a cluster"),
+            (&["--tls-secret", "tls"], "--certs secret needs a cluster"),
+            (&["--certs", "files", "--tls-secret", "tls"], "takes no --tls-secret"),
+            (&["--certs", "managed", "--tls-cert", "x.crt"], "takes no --tls-cert"),
+            (&["--service", "a.b"], "no name of a Service"),
+            (&["--certs", "nobody"], "possible values"),
             (&["--certs", "files"], "needs --tls-cert"),
             (&["--tls-cert", "x.crt"], "needs --tls-key"),
             (&["--tls-key", "x.key"], "needs --tls-cert"),

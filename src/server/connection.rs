@@ -171,8 +171,17 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_on_its_way_out_is_not_cut_by_draining() {
         let hour = Duration::from_secs(3600);
-        let limits =
-            Limits { connections: 1, handshake: hour, header: hour, body: hour, idle: hour, body_bytes: 1 << 20, reviews: 1, review: hour };
+        let limits = Limits {
+            connections: 1,
+            handshake: hour,
+            header: hour,
+            body: hour,
+            idle: hour,
+            body_bytes: 1 << 20,
+            reviews: 1,
+            memory: 1 << 20,
+            review: hour,
+        };
         let (mut client, server) = tokio::io::duplex(1024);
         let (shutdown, departure) = Shutdown::new();
         let router = axum::Router::new().route("/", axum::routing::get(|| async { "x".repeat(100_000) }));

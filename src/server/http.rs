@@ -5,85 +5,153 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::routing::post;
 
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Held, Room};
 use super::config::Limits;
-use super::metrics::{Ending, Metrics, Raised};
+use super::metrics::{Ending, Metrics, Raised, Verdict};
 use super::reply;
 use super::reviewer::Reviewer;
 use super::units;
+use super::validate::Validator;
+use crate::admit::Refusal;
 
 /// Bodies up to this size are answered on the thread that read them. Larger ones take milliseconds, and go to threads of their own, so that
 /// small reviews need not wait behind them; these threads also give back their memory when they have nothing to do.
-const INLINE: usize = 64 << 10;
+const INLINE: usize = body::SMALL;
 
 /// What the routes need.
 #[derive(Debug)]
 pub struct Webhook {
     reviewer: Arc<Reviewer>,
+    validator: Arc<Validator>,
     metrics: Arc<Metrics>,
     limits: Limits,
+    room: Room,
     in_flight: Arc<AtomicUsize>,
 }
 
 impl Webhook {
     /// Answers reviews within these limits.
     #[must_use]
-    pub fn new(reviewer: Reviewer, metrics: Arc<Metrics>, limits: Limits) -> Webhook {
-        Webhook { reviewer: Arc::new(reviewer), metrics, limits, in_flight: Arc::default() }
+    pub fn new(reviewer: Reviewer, validator: Validator, metrics: Arc<Metrics>, limits: Limits) -> Webhook {
+        let room = Room::new(limits.memory);
+        Webhook { reviewer: Arc::new(reviewer), validator: Arc::new(validator), metrics, limits, room, in_flight: Arc::default() }
     }
 }
 
-/// `POST /mutate`. Anything else is a 404 or 405, never a redirect.
+/// `POST /mutate` and `POST /validate`. Anything else is a 404 or 405, never a redirect.
 pub fn router(webhook: Webhook) -> Router {
-    Router::new().route("/mutate", post(mutate)).method_not_allowed_fallback(wrong_method).fallback(not_found).with_state(Arc::new(webhook))
+    Router::new()
+        .route("/mutate", post(mutate))
+        .route("/validate", post(validate))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(not_found)
+        .with_state(Arc::new(webhook))
 }
 
 async fn mutate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response<Body> {
-    if let Some(response) = unacceptable(&request, webhook.limits.body_bytes) {
-        webhook.metrics.review(Ending::Error);
-        return response;
-    }
-    let Some(slot) = Slot::take(&webhook) else {
-        webhook.metrics.review(Ending::Shed);
-        return reply::unavailable("too many reviews at once, try again", "podgraft");
-    };
-    let limit = timeout_of(request.uri()).map_or(webhook.limits.review, |timeout| timeout.min(webhook.limits.review));
-    let length = content_length(request.headers());
-    let read = body::read(request.into_body(), length, webhook.limits.body_bytes);
-    let body = match tokio::time::timeout(webhook.limits.body, read).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => {
-            webhook.metrics.review(Ending::Error);
-            return match error {
-                BodyError::TooLarge => too_large(webhook.limits.body_bytes),
-                BodyError::Broken => reply::error_and_close(StatusCode::BAD_REQUEST, "the body ends before its end", "the body"),
-            };
-        }
-        Err(_) => {
-            webhook.metrics.review(Ending::Error);
-            return reply::error_and_close(StatusCode::REQUEST_TIMEOUT, "the request's body did not come in time", "the body");
+    let Received { body, at, limit, slot } = match receive(&webhook, request).await {
+        Ok(received) => received,
+        Err(Unreceived { response, shed }) => {
+            webhook.metrics.review(if shed { Ending::Shed } else { Ending::Error });
+            return response;
         }
     };
-    let received = Instant::now();
     if body.len() <= INLINE {
-        return webhook.reviewer.review(&body, received, limit);
+        return webhook.reviewer.review(&body, at, limit);
     }
     let reviewer = Arc::clone(&webhook.reviewer);
     let work = tokio::task::spawn_blocking(move || {
         let _slot = slot;
-        reviewer.review(&body, received, limit)
+        reviewer.review(&body, at, limit)
     });
-    match tokio::time::timeout_at((received + limit).into(), work).await {
+    match tokio::time::timeout_at((at + limit).into(), work).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => reply::fault("a fault of podgraft, see its log"),
         // The thread counts it when it comes to it.
         Err(_) => reply::unavailable(&super::reviewer::late(limit), "podgraft"),
+    }
+}
+
+async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response<Body> {
+    let Received { body, at, limit, slot } = match receive(&webhook, request).await {
+        Ok(received) => received,
+        Err(Unreceived { response, shed }) => {
+            webhook.metrics.validated(if shed { Verdict::Shed } else { Verdict::Error });
+            return response;
+        }
+    };
+    // It is taken as long as anybody works on the review: this task, or a thread that nobody waits for any more.
+    let slot = Arc::new(slot);
+    let validator = Arc::clone(&webhook.validator);
+    let judged = if body.len() <= INLINE {
+        validator.judge(&body)
+    } else {
+        let (judge, taken) = (Arc::clone(&validator), Arc::clone(&slot));
+        let work = tokio::task::spawn_blocking(move || {
+            let _taken = taken;
+            judge.judge(&body)
+        });
+        match tokio::time::timeout_at((at + limit).into(), work).await {
+            Ok(Ok(judged)) => judged,
+            Ok(Err(_)) => Err(Refusal::Fault("a fault of podgraft, see its log".to_owned())),
+            Err(_) => Err(Refusal::NotReady(super::reviewer::late(limit))),
+        }
+    };
+    validator.answer(judged, at, limit).await
+}
+
+/// A review whose body is there.
+struct Received {
+    body: Bytes,
+    /// When it was there.
+    at: Instant,
+    /// For the answer, from then on.
+    limit: Duration,
+    slot: Slot,
+}
+
+/// Why there is none.
+struct Unreceived {
+    response: Response<Body>,
+    /// Too many at once, or too large ones.
+    shed: bool,
+}
+
+/// Takes a request as far as its body.
+async fn receive(webhook: &Webhook, request: Request) -> Result<Received, Unreceived> {
+    let Limits { body_bytes, body: time, review, .. } = webhook.limits;
+    let failed = |response| Unreceived { response, shed: false };
+    if let Some(response) = unacceptable(&request, body_bytes) {
+        return Err(failed(response));
+    }
+    let shed = |text| Unreceived { response: reply::unavailable(text, "podgraft"), shed: true };
+    let Some(mut slot) = Slot::take(webhook) else {
+        return Err(shed("too many reviews at once, try again"));
+    };
+    let limit = timeout_of(request.uri()).map_or(review, |timeout| timeout.min(review));
+    let length = content_length(request.headers());
+    let read = body::read(request.into_body(), length, body_bytes, &webhook.room);
+    match tokio::time::timeout(time, read).await {
+        Ok(Ok((body, held))) => {
+            slot.held = held;
+            Ok(Received { body, at: Instant::now(), limit, slot })
+        }
+        Ok(Err(BodyError::TooLarge)) => Err(failed(too_large(body_bytes))),
+        Ok(Err(BodyError::TooWide)) => {
+            let text = "the body has more values than there is memory for";
+            Err(failed(reply::error_and_close(StatusCode::PAYLOAD_TOO_LARGE, text, "the body")))
+        }
+        Ok(Err(BodyError::Crowded)) => Err(shed("too many large reviews at once, try again")),
+        Ok(Err(BodyError::Broken)) => {
+            Err(failed(reply::error_and_close(StatusCode::BAD_REQUEST, "the body ends before its end", "the body")))
+        }
+        Err(_) => Err(failed(reply::error_and_close(StatusCode::REQUEST_TIMEOUT, "the request's body did not come in time", "the body"))),
     }
 }
 
@@ -125,7 +193,7 @@ fn timeout_of(uri: &Uri) -> Option<Duration> {
 }
 
 async fn not_found(uri: Uri) -> Response<Body> {
-    reply::error(StatusCode::NOT_FOUND, "nothing is here, reviews of Pods go to /mutate", uri.path())
+    reply::error(StatusCode::NOT_FOUND, "nothing is here, reviews of Pods go to /mutate, those of presets to /validate", uri.path())
 }
 
 async fn wrong_method(uri: Uri) -> Response<Body> {
@@ -136,6 +204,7 @@ async fn wrong_method(uri: Uri) -> Response<Body> {
 struct Slot {
     in_flight: Arc<AtomicUsize>,
     _shown: Raised,
+    held: Held,
 }
 
 impl Slot {
@@ -145,7 +214,7 @@ impl Slot {
             in_flight.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(Slot { in_flight, _shown: Raised::new(&webhook.metrics.in_flight) })
+        Some(Slot { in_flight, _shown: Raised::new(&webhook.metrics.in_flight), held: Held::default() })
     }
 }
 

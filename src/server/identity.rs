@@ -2,12 +2,16 @@
 
 mod files;
 mod keeper;
+pub mod make;
+pub mod secret;
+pub mod shown;
+pub mod takeover;
+pub mod trust;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,11 +21,8 @@ use rustls::sign::CertifiedKey;
 pub use files::PairFiles;
 pub use keeper::{Keeper, Source};
 
-/// Days that a certificate made in memory is good for; a new one is made when a third of them is left.
-const EPHEMERAL_DAYS: i64 = 90;
-
-/// Clocks of callers may be behind by this many seconds.
-const BACKDATED: i64 = 3600;
+/// Seconds that a certificate made in memory is good for, 90 days; a new one is made when a third of them is left.
+const EPHEMERAL: i64 = 90 * 24 * 3600;
 
 /// Why a pair of certificate and key is no good.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +59,14 @@ pub enum PairError {
     /// None could be made.
     #[error("cannot make a certificate: {0}")]
     Made(String),
+    /// A Secret has none.
+    #[error("Secret {name}: {why}")]
+    Secret {
+        /// Which, with its namespace.
+        name: String,
+        /// Why not.
+        why: String,
+    },
 }
 
 /// A certificate chain with its key, which go together, and when they are valid.
@@ -88,23 +97,14 @@ impl Pair {
     ///
     /// # Errors
     /// A name is none.
-    pub fn ephemeral(names: Vec<String>, now: i64) -> Result<Pair, PairError> {
-        let made = |error: &dyn std::fmt::Display| PairError::Made(error.to_string());
-        let time = |unix: i64| time::OffsetDateTime::from_unix_timestamp(unix).map_err(|error| made(&error));
-        let mut params = rcgen::CertificateParams::new(names).map_err(|error| made(&error))?;
-        params.subject_alt_names.push(rcgen::SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        params.subject_alt_names.push(rcgen::SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)));
-        params.not_before = time(now - BACKDATED)?;
-        params.not_after = time(now + EPHEMERAL_DAYS * 24 * 3600)?;
-        params.is_ca = rcgen::IsCa::ExplicitNoCa;
-        params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, "podgraft ephemeral");
-        let key = rcgen::KeyPair::generate().map_err(|error| made(&error))?;
-        let certificate = params.self_signed(&key).map_err(|error| made(&error))?;
-        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|error| made(&error))?;
-        Pair::of(vec![certificate.der().clone()], key)
+    pub fn ephemeral(names: &[String], now: i64) -> Result<Pair, PairError> {
+        make::ephemeral(names, now, EPHEMERAL)
+    }
+
+    /// The chain, the leaf first.
+    #[must_use]
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.certified.cert
     }
 
     fn of(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Pair, PairError> {
@@ -144,34 +144,35 @@ impl Pair {
     }
 }
 
-/// The pair that is shown to whoever connects. A swap is seen by the next handshake; connections that are there stay.
-#[derive(Debug)]
+/// The pair that is shown to whoever connects. A swap is seen by the next handshake; connections that are there stay. While there is none,
+/// handshakes fail.
+#[derive(Debug, Default)]
 pub struct Identity {
-    pair: ArcSwap<Pair>,
+    pair: ArcSwapOption<Pair>,
 }
 
 impl Identity {
     /// Shows this pair.
     #[must_use]
     pub fn new(pair: Pair) -> Identity {
-        Identity { pair: ArcSwap::from_pointee(pair) }
+        Identity { pair: ArcSwapOption::from_pointee(pair) }
     }
 
     /// The pair that is shown.
     #[must_use]
-    pub fn pair(&self) -> Arc<Pair> {
+    pub fn pair(&self) -> Option<Arc<Pair>> {
         self.pair.load_full()
     }
 
     /// Shows another pair, certificate and key as one.
     pub fn show(&self, pair: Pair) {
-        self.pair.store(Arc::new(pair));
+        self.pair.store(Some(Arc::new(pair)));
     }
 }
 
 impl ResolvesServerCert for Identity {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.pair.load().certified))
+        self.pair.load().as_ref().map(|pair| Arc::clone(&pair.certified))
     }
 }
 
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_ephemeral_pair_is_backdated_and_lasts_its_days() {
-        let pair = Pair::ephemeral(names("podgraft", "grafting"), 1_800_000_000).unwrap();
+        let pair = Pair::ephemeral(&names("podgraft", "grafting"), 1_800_000_000).unwrap();
         assert_eq!(pair.not_before, 1_800_000_000 - 3600);
         assert_eq!(pair.not_after, 1_800_000_000 + 90 * 24 * 3600);
         pair.valid_at(1_800_000_000 - 600).unwrap();
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn an_ephemeral_pair_has_the_names_of_laptop_and_service() {
-        let pair = Pair::ephemeral(names("podgraft", "grafting"), unix_now()).unwrap();
+        let pair = Pair::ephemeral(&names("podgraft", "grafting"), unix_now()).unwrap();
         let leaf = pair.certified.end_entity_cert().unwrap();
         let (_, parsed) = x509_parser::parse_x509_certificate(leaf).unwrap();
         let names = format!("{:?}", parsed.subject_alternative_name().unwrap().unwrap().value.general_names);
@@ -260,7 +261,7 @@ mod tests {
 
     #[test]
     fn only_http1_is_offered_unless_asked_for() {
-        let identity = Arc::new(Identity::new(Pair::ephemeral(names("podgraft", "podgraft"), unix_now()).unwrap()));
+        let identity = Arc::new(Identity::new(Pair::ephemeral(&names("podgraft", "podgraft"), unix_now()).unwrap()));
         assert_eq!(server_config(Arc::clone(&identity), false).unwrap().alpn_protocols, [b"http/1.1".to_vec()]);
         assert_eq!(server_config(identity, true).unwrap().alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
     }

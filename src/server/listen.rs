@@ -1,5 +1,6 @@
 //! The accept loop: a limit on connections, a deadline on handshakes, and patience when the system has no more descriptors.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -27,12 +29,23 @@ pub struct Port {
     pub tls: Option<TlsAcceptor>,
     /// Deadlines and the number of connections.
     pub limits: Limits,
+    /// When there are so many.
+    pub full: Full,
     /// Counts panics; of the webhook (the port with TLS) also connections and handshakes.
     pub metrics: Arc<Metrics>,
     /// Where requests go.
     pub router: axum::Router,
     /// The way out.
     pub departure: Departure,
+}
+
+/// What becomes of a connection when there are as many as may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// It waits until another has gone.
+    Wait,
+    /// The one that has been open longest is closed for it: nobody keeps others out by being there.
+    CloseOldest,
 }
 
 /// Binds a port.
@@ -66,7 +79,14 @@ pub async fn serve(listener: TcpListener, port: Arc<Port>) {
 async fn accept(listener: &TcpListener, port: &Arc<Port>, slots: &Arc<Semaphore>) {
     let mut departure = port.departure.clone();
     let mut back_off = BACK_OFF.0;
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
+        if port.full == Full::CloseOldest && slots.available_permits() == 0 {
+            open.retain(|connection| !connection.is_finished());
+            if let Some(oldest) = open.pop_front() {
+                oldest.abort();
+            }
+        }
         let slot = tokio::select! {
             slot = Arc::clone(slots).acquire_owned() => slot,
             () = departure.reached(Stage::Draining) => return,
@@ -79,7 +99,11 @@ async fn accept(listener: &TcpListener, port: &Arc<Port>, slots: &Arc<Semaphore>
         match accepted {
             Ok((socket, _)) => {
                 back_off = BACK_OFF.0;
-                tokio::spawn(serve_one(socket, Arc::clone(port), slot));
+                let connection = tokio::spawn(serve_one(socket, Arc::clone(port), slot));
+                if port.full == Full::CloseOldest {
+                    open.retain(|connection| !connection.is_finished());
+                    open.push_back(connection.abort_handle());
+                }
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {

@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use prometheus_client::metrics::counter::Counter;
-pub use words::{Ending, HandshakeFailure, Reload, State};
+pub use words::{Ending, EventEnd, HandshakeFailure, Reload, State, Verdict};
 
 use crate::conflict::{Conflict, ConflictKind, ConflictPolicy};
 
@@ -41,6 +41,7 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 pub struct Metrics {
     registry: Registry,
     reviews: Vec<Counter>,
+    validations: Vec<Counter>,
     /// Time from the last byte of the body to the answer.
     pub review_duration: Histogram,
     /// Reviews being worked on.
@@ -58,9 +59,11 @@ pub struct Metrics {
     store_age: Family<Labels<1>, Gauge<f64, AtomicU64>>,
     store_seen: Mutex<HashMap<&'static str, Instant>>,
     not_after: Family<Labels<1>, Gauge<i64, AtomicI64>>,
+    trusted: Family<Labels<0>, Gauge>,
     /// Connections to the webhook.
     pub connections: Gauge,
     handshakes: Vec<Counter>,
+    events: Vec<Counter>,
     /// Panics that were caught.
     pub panics: Counter,
 }
@@ -78,6 +81,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("podgraft");
         let mut put = Put(&mut registry);
         let (_, reviews) = put.counters("reviews", "Reviews by how they ended", "outcome", Ending::ALL.iter().map(|ending| ending.word()));
+        let verdicts = Verdict::ALL.iter().map(|verdict| verdict.word());
+        let (_, validations) = put.counters("validations", "Reviews of presets by how they ended", "outcome", verdicts);
         let (_, skipped) = put.counters("skipped", "Reviews that no preset was asked for, or whose patch was held back", "reason", SKIPS);
         let (_, handshakes) = put.counters(
             "handshake_failures",
@@ -85,6 +90,8 @@ impl Metrics {
             "reason",
             HandshakeFailure::ALL.iter().map(|reason| reason.word()),
         );
+        let (_, events) =
+            put.counters("events", "Events about presets, by what became of them", "result", EventEnd::ALL.iter().map(|end| end.word()));
         let conflicts: Family<Labels<2>, Counter> = Family::default();
         put.family("conflicts", "Conflicts by the policy of the preset and the kind of place", &conflicts);
         let conflicts = ConflictPolicy::ALL
@@ -92,13 +99,18 @@ impl Metrics {
             .flat_map(|policy| ConflictKind::ALL.iter().map(move |kind| [("policy", policy.word()), ("kind", kind.word())]))
             .map(|labels| conflicts.get_or_create(&labels).clone())
             .collect();
-        let (applied, presets, reloads, store_age, not_after) =
-            (Family::default(), Family::default(), Family::default(), Family::default(), Family::default());
+        let (applied, presets, reloads, store_age, not_after, trusted) =
+            (Family::default(), Family::default(), Family::default(), Family::default(), Family::default(), Family::default());
         put.family("preset_applied", "Pods that a preset was applied to, by preset", &applied);
         put.family("presets", "Presets by store and state", &presets);
         put.family("reloads", "Times that something changed and was read again", &reloads);
         put.family("store_age_seconds", "Time since a store was last known to be up to date", &store_age);
         put.family("certificate_not_after_timestamp_seconds", "When a certificate expires, as Unix time", &not_after);
+        put.family(
+            "certificate_trusted",
+            "Whether every caBundle of the registration verifies the certificate; absent where that is not known",
+            &trusted,
+        );
         let build: Family<[(&'static str, &'static str); 1], Gauge> = Family::default();
         put.family("build_info", "Always 1, with the version", &build);
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
@@ -114,6 +126,7 @@ impl Metrics {
             connections: put.one("connections", "Connections to the webhook", Gauge::default()),
             panics: put.one("panics", "Panics that were caught", Counter::default()),
             reviews,
+            validations,
             skipped,
             conflicts,
             applied,
@@ -123,7 +136,9 @@ impl Metrics {
             store_age,
             store_seen: Mutex::default(),
             not_after,
+            trusted,
             handshakes,
+            events,
             registry,
         };
         for what in Reload::ALL {
@@ -132,6 +147,11 @@ impl Metrics {
             }
         }
         metrics
+    }
+
+    /// Counts a review of presets.
+    pub fn validated(&self, verdict: Verdict) {
+        count(&self.validations, Verdict::ALL.iter().position(|one| *one == verdict));
     }
 
     /// Counts a review.
@@ -154,6 +174,11 @@ impl Metrics {
     /// Counts a handshake that came to nothing.
     pub fn handshake_failed(&self, reason: HandshakeFailure) {
         count(&self.handshakes, HandshakeFailure::ALL.iter().position(|one| *one == reason));
+    }
+
+    /// Counts an Event, or a change to one.
+    pub fn event(&self, end: EventEnd) {
+        count(&self.events, EventEnd::ALL.iter().position(|one| *one == end));
     }
 
     /// The counter of a preset, by [`crate::preset::Preset::qualified`]; past [`MOST_PRESETS`] of them that of `other`.
@@ -189,6 +214,23 @@ impl Metrics {
     /// Notes when the serving certificate expires.
     pub fn serving_not_after(&self, unix: i64) {
         self.not_after.get_or_create(&[("certificate", "serving")]).set(unix);
+    }
+
+    /// Notes when the authority of the serving certificate expires, where that is known.
+    pub fn authority_not_after(&self, unix: Option<i64>) {
+        if let Some(unix) = unix {
+            self.not_after.get_or_create(&[("certificate", "ca")]).set(unix);
+        }
+    }
+
+    /// Notes whether the registration's bundles verify the serving certificate, where that is known.
+    pub fn trusted(&self, trusted: Option<bool>) {
+        match trusted {
+            Some(trusted) => {
+                self.trusted.get_or_create(&[]).set(i64::from(trusted));
+            }
+            None => self.trusted.clear(),
+        }
     }
 
     /// Everything, in the Prometheus text format 0.0.4.

@@ -17,6 +17,8 @@ struct Inner {
     blocks: BTreeMap<u64, (&'static str, String)>,
     /// Every name that ever stood in the way, for `/readyz?verbose`.
     names: Vec<&'static str>,
+    /// What somebody should know who looks, though nothing stands in the way.
+    notes: BTreeMap<&'static str, String>,
 }
 
 /// Keeps [`Ready`] false until it is dropped.
@@ -38,6 +40,15 @@ impl Ready {
             inner.names.push(name);
         }
         Block { ready: self.clone(), id }
+    }
+
+    /// Has `/readyz?verbose` say something that does not stand in the way, or no longer say it.
+    pub fn note(&self, name: &'static str, note: Option<String>) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        match note {
+            Some(note) => inner.notes.insert(name, note),
+            None => inner.notes.remove(name),
+        };
     }
 
     /// Whether nothing stands in the way.
@@ -66,6 +77,9 @@ impl Ready {
             for reason in reasons {
                 text.push_str(&format!("[-]{name} failed: {reason}\n"));
             }
+        }
+        for (name, note) in &inner.notes {
+            text.push_str(&format!("[!]{name}: {note}\n"));
         }
         text
     }
@@ -96,6 +110,11 @@ mod tests {
         let expired = ready.block("certificate", "expired");
         assert_eq!(ready.reasons(), ["certificate: expired"]);
         drop(expired);
+        assert_eq!(ready.verbose(), "[+]presets ok\n[+]certificate ok\n");
+        ready.note("trust", Some("not known".to_owned()));
+        assert_eq!(ready.verbose(), "[+]presets ok\n[+]certificate ok\n[!]trust: not known\n");
+        assert!(ready.is_ready());
+        ready.note("trust", None);
         assert_eq!(ready.verbose(), "[+]presets ok\n[+]certificate ok\n");
     }
 }

@@ -9,11 +9,16 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 
+use super::body;
+use super::events::{Events, Note, Reason};
 use super::metrics::{Ending, Metrics};
 use super::reply;
-use super::store::Store;
+use super::store::namespaces::Namespaces;
+use super::store::statuses::Statuses;
+use super::store::{Object, Snapshot, Store};
 use super::units;
 use crate::admit::{self, Admission, Outcome, Refusal, Scratch, World};
+use crate::pod::Owner;
 
 /// A review that took longer gets a line in the log, as kube-apiserver traces webhooks at the same threshold.
 const SLOW: Duration = Duration::from_millis(500);
@@ -37,6 +42,12 @@ pub struct Grafter {
     pub store: Arc<Store>,
     /// Namespaces whose Pods are left alone.
     pub exempt: Vec<String>,
+    /// The labels of namespaces; `None`: there is no cluster to ask.
+    pub namespaces: Option<Arc<Namespaces>>,
+    /// Takes what is to be told about an answer.
+    pub events: Events,
+    /// Takes the conflicts of presets that are custom resources.
+    pub statuses: Option<Arc<Statuses>>,
 }
 
 thread_local! {
@@ -46,19 +57,70 @@ thread_local! {
 
 impl Answer for Grafter {
     fn answer(&self, body: &str, out: &mut String) -> Result<Admission, Refusal> {
+        // Without a preset that is there, "no patch" would be a wrong answer, and one that nobody asks again about.
+        if let Some(source) = self.store.lacks() {
+            return Err(Refusal::NotReady(format!("{source}: not listed yet")));
+        }
         let snapshot = self.store.snapshot();
-        // Without a cluster to ask every namespace has the one label that Kubernetes gives it.
-        let labels = |namespace: &str| Some(vec![("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())]);
+        let labels = |namespace: &str| match &self.namespaces {
+            Some(namespaces) => namespaces.labels(namespace),
+            // Without a cluster to ask, every namespace has the one label that Kubernetes gives it, which is added in any case.
+            None => Some(Vec::new()),
+        };
         let world = World { exempt_namespaces: &self.exempt, namespace_labels: &labels };
         let mut scratch = SCRATCH.take();
         let answered = admit::answer(body, &snapshot.presets, &world, &mut scratch, out);
-        SCRATCH.set(scratch);
+        // What a large one took goes back at once: every thread would keep the most that it ever had.
+        if body.len() <= body::SMALL {
+            SCRATCH.set(scratch);
+        }
         if let Ok(admission) = &answered {
             for preset in &admission.applied {
                 snapshot.count_applied(preset);
             }
+            if self.events.is_on() && !admission.told.is_empty() {
+                self.tell(&snapshot, admission);
+            }
         }
         answered
+    }
+}
+
+/// What one review tells in Events at most.
+const MOST_TOLD: usize = 16;
+
+impl Grafter {
+    /// Tells where somebody looks: on the owner of the Pod, or the Pod, and on the preset.
+    fn tell(&self, snapshot: &Snapshot, admission: &Admission) {
+        let Admission { namespace, name, owner, .. } = admission;
+        let object = |api_version: &str, kind: &str, name: &str, uid: &str| Object {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: Some(namespace.clone()),
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+        };
+        let workload = match owner {
+            Some(Owner { api_version, kind, name, uid }) => Some(object(api_version, kind, name, uid)),
+            // It has no uid yet, and may be one whose name is still to be made.
+            None => (!name.is_empty()).then(|| object("v1", "Pod", name, "")),
+        };
+        for told in admission.told.iter().take(MOST_TOLD) {
+            let reason = if told.shadow { Reason::Shadow } else { Reason::Conflict };
+            if let Some(workload) = &workload {
+                self.events.tell(Note { about: workload.clone(), reason, text: told.line.clone() });
+            }
+            if let Some(preset) = snapshot.object_of(namespace, &told.preset) {
+                if let Some(statuses) = self.statuses.as_ref().filter(|_| !told.shadow) {
+                    statuses.conflicted(preset, &told.line);
+                }
+                let text = match &preset.namespace {
+                    Some(there) if there == namespace => told.line.clone(),
+                    _ => format!("in namespace {namespace}: {}", told.line),
+                };
+                self.events.tell(Note { about: Object::clone(preset), reason, text });
+            }
+        }
     }
 }
 

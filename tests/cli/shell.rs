@@ -24,7 +24,7 @@ pub fn sh(line: &str) -> Command {
 fn clean(mut command: Command) -> Command {
     let own = Path::new(PODGRAFT).parent().unwrap().to_owned();
     let path = env::join_paths(std::iter::once(own).chain(env::split_paths(&env::var_os("PATH").unwrap_or_default()))).unwrap();
-    command.env_clear().env("PATH", path).env("LC_ALL", "C");
+    command.env_clear().env("PATH", path).env("LC_ALL", "C").env("HOME", "/nowhere");
     command
 }
 

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::harness::account::Account;
 use crate::harness::api::Answer;
 use crate::harness::front::Front;
 use crate::harness::podgraft::{Registered, Registration, Serving};
-use crate::harness::story::{Stories, Story};
+use crate::harness::story::{InFront, Stories, Story};
 use crate::harness::{Trouble, wait};
+use crate::stores::map;
 
 pub const STORIES: Stories = &[
     ("killed_and_fail_open", |story| killed(story, "Ignore")),
@@ -23,8 +25,9 @@ pub const STORIES: Stories = &[
     ("slow_and_fail_closed", |story| slow(story, "Fail")),
     ("started_late_and_fail_open", |story| late(story, "Ignore")),
     ("started_late_and_fail_closed", |story| late(story, "Fail")),
-    ("restarted_under_load_and_fail_open", |story| restarted(story, "Ignore")),
-    ("restarted_under_load_and_fail_closed", |story| restarted(story, "Fail")),
+    ("restarted_under_load_and_fail_open", |story| restarted_in_its_place(story, "Ignore")),
+    ("restarted_under_load_and_fail_closed", |story| restarted_in_its_place(story, "Fail")),
+    ("restarted_under_load_with_presets_of_the_cluster", restarted_in_a_cluster),
     ("replaced_under_load", replaced),
 ];
 
@@ -202,31 +205,54 @@ impl Drop for End<'_> {
     }
 }
 
-/// Three times it is killed and started anew in its old place: a Pod is grafted, or what the policy says, and nothing between.
-fn restarted(story: &Story, policy: &'static str) {
-    story.faults_are_meant();
+fn restarted_in_its_place(story: &Story, policy: &'static str) {
     let registration = registration(story, policy);
     let podgraft = story.podgraft_as(&registration, PRESETS);
-    let port = podgraft.serving.webhook.parse::<SocketAddr>().unwrap().port();
-    let mut serving = podgraft.serving;
+    restarted(story, &registration, podgraft, |port| at(story, port));
+}
+
+/// What it has to list first it must not answer without.
+fn restarted_in_a_cluster(story: &Story) {
+    let account = Account::make(story.plane, &story.name);
+    let podgraft = story.podgraft_of(&account, "", &[]);
+    let map = map(&account.namespace, "held", &json!({"held.yaml": PRESETS}));
+    story.kubectl().within(&account.namespace).run_with(&["apply", "-f", "-"], &map.to_string()).fine();
+    wait::until("the preset to be in force", || if grafted(&story.try_pod(&story.name, &pod())) { Ok(()) } else { Err("it is not") });
+    restarted(story, &registration(story, "Fail"), podgraft, |port| {
+        Serving::start_within(story.plane, &account, "", &[&format!("--listen=127.0.0.1:{port}")])
+    });
+}
+
+/// Three times it is killed and started anew in its old place: a Pod is grafted, or what the policy says, and nothing between.
+fn restarted(story: &Story, registration: &Registration, podgraft: InFront, start: impl Fn(u16) -> Result<Serving, Trouble>) {
+    story.faults_are_meant();
+    let policy = registration.failure_policy;
+    let InFront { registered: _registered, mut serving } = podgraft;
+    let port = serving.webhook.parse::<SocketAddr>().unwrap().port();
     let (made, others) = under_load(story, |more| {
         for _ in 0..3 {
             more(20);
             serving.held.signal("KILL");
             more(8);
-            serving = at(story, port).unwrap();
+            serving = start(port).unwrap();
         }
         more(20);
     });
     let bad: Vec<String> = others
         .iter()
         .filter(|answer| !without(story, policy, answer))
-        .map(|answer| format!("{} {}", answer.status, answer.message()))
+        .map(|answer| format!("{} {} {}", answer.status, answer.message(), answer.body))
         .collect();
-    assert!(bad.is_empty(), "{} of {made} Pods are neither grafted nor what {policy} says: {}", bad.len(), bad[0]);
+    assert!(
+        bad.is_empty(),
+        "{} of {made} Pods are neither grafted nor what {policy} says: {} ... {}",
+        bad.len(),
+        bad[0],
+        bad[bad.len() - 1]
+    );
     assert!(!others.is_empty() && others.len() < made, "{} of {made} Pods met no Podgraft", others.len());
     assert!(grafted(&story.try_pod(&story.name, &pod())));
-    counted(story, &registration);
+    counted(story, registration);
 }
 
 /// Three times a new one takes over while Pods are made: not one Pod goes without, not one is refused.

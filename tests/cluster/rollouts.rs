@@ -62,7 +62,7 @@ fn rollout(story: &Story) {
                 let kubectl = story.kubectl().within(namespace);
                 // For the first it is there already.
                 kubectl.run(&["set", "image", &place, &format!("app={image}")]).fine();
-                kubectl.run(&["rollout", "status", &place, "--timeout=60s"]).fine();
+                kubectl.run(&["rollout", "status", &place, "--timeout=180s"]).fine();
             }
             let [grafted, twins] = [0, 1].map(|index| running(story, &namespaces[index], &kind, image));
             assert_eq!((grafted.len(), twins.len()), (replicas, replicas), "{kind} of {image}");
@@ -92,7 +92,7 @@ fn job(story: &Story) {
         }
         kubectl.run(&["create", "job", "by-hand", "--from=cronjob/cronjob"]).fine();
         ["job", "by-hand"].map(|name| {
-            kubectl.run(&["wait", "--for=condition=complete", "--timeout=60s", &format!("job/{name}")]).fine();
+            kubectl.run(&["wait", "--for=condition=complete", "--timeout=180s", &format!("job/{name}")]).fine();
             // The Job lets go of its Pod a moment after it has counted it.
             wait::until("the Pod of the Job", || {
                 let pods = story.pods(namespace, &format!("batch.kubernetes.io/job-name={name}"));

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::story::{Stories, Story};
 use crate::harness::wait;
+use crate::stores;
 
 pub const STORIES: Stories = &[
     ("each_policy_says_what_it_did", policies),
@@ -152,7 +153,7 @@ fn refused_workload(story: &Story) {
 
 /// Whoever looks at a ReplicaSet sees what became of its Pods.
 fn replica_sets(story: &Story) {
-    let _podgraft = story.podgraft(&presets(&story.name));
+    let _podgraft = story.podgraft_within(&presets(&story.name), &[]);
     let kubectl = story.kubectl();
     for (policy, ..) in POLICIES {
         let name = policy.to_lowercase();
@@ -162,13 +163,20 @@ fn replica_sets(story: &Story) {
             "spec": {"selector": {"matchLabels": {"policy": name}}, "template": {"metadata": template["metadata"], "spec": template["spec"]}}});
         kubectl.run_with(&["create", "-f", "-"], &set.to_string()).fine();
     }
-    for (policy, _, variables) in POLICIES {
+    for (policy, effect, variables) in POLICIES {
+        let name = policy.to_lowercase();
+        let said = |reason: &str| {
+            let told = stores::events(story, &story.name, reason, &name);
+            told.iter().map(|event| event["message"].as_str().unwrap_or_default().to_owned()).collect::<Vec<String>>()
+        };
+        wait::until(&format!("what {policy} did, on the ReplicaSet"), || match said("PresetConflict") {
+            told if told == [warning(policy, effect)] => Ok(()),
+            told => Err(told),
+        });
         let (reason, word) = if variables.is_empty() { ("FailedCreate", PLACE) } else { ("SuccessfulCreate", "Created pod") };
-        let selector = format!("--field-selector=reason={reason},involvedObject.name={}", policy.to_lowercase());
-        wait::until(&format!("{reason} of {policy}"), || {
-            let told = kubectl.run(&["get", "events", &selector, "-o", "json"]).json();
-            let lines: Vec<String> = told["items"].as_array().into_iter().flatten().map(|event| event["message"].to_string()).collect();
-            if !lines.is_empty() && lines.iter().all(|line| line.contains(word)) { Ok(()) } else { Err(lines) }
+        wait::until(&format!("{reason} of {policy}"), || match said(reason) {
+            told if !told.is_empty() && told.iter().all(|line| line.contains(word)) => Ok(()),
+            told => Err(told),
         });
     }
     silent("an Event", &kubectl.run(&["get", "events", "-o", "json"]).fine().out);

@@ -1,7 +1,8 @@
 //! How many connections there may be, and what is spoken on them.
 
+use std::io::Read;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::{self, Client};
 use crate::made::{Folder, labelling, review};
@@ -21,6 +22,26 @@ fn past_the_limit_connections_wait_and_none_is_lost() {
     assert_eq!(server.ready(), 200, "probes do not wait");
     drop(two);
     assert_eq!(waiting.join().unwrap(), 200);
+}
+
+#[test]
+fn nobody_keeps_probes_out_by_being_there() {
+    let presets = Folder::new();
+    let server = Process::start(&["--presets", presets.text()]);
+    // More than the admin port has at once, all silent; kubelet gives a probe two seconds.
+    let silent: Vec<_> = (0..200).map(|_| client::tcp(server.admin).unwrap()).collect();
+    for _ in 0..20 {
+        let asked = Instant::now();
+        assert_eq!(server.ready(), 200);
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    }
+    // Whoever says nothing for five seconds goes, also where there is room.
+    let asked = Instant::now();
+    for mut stream in silent {
+        let closed = stream.read(&mut [0; 16]);
+        assert!(matches!(closed, Ok(0)) || closed.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset));
+    }
+    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn a_review_nested_deeper_than_127_is_bad() {
     };
     assert_eq!(client.review(&elsewhere(127)).status, 200, "of the whole review");
     client.review(&elsewhere(128)).assert_error(400);
-    client.review(&"[".repeat(1 << 20)).assert_error(400);
+    client.review(&"[".repeat(1 << 18)).assert_error(400);
     assert_eq!(client.review(&review("after")).status, 200);
 }
 
@@ -206,7 +206,6 @@ fn every_status_of_the_webhook() {
         (raw("POST", "/", json, &good), 404),
         (raw("POST", "/mutate/", json, &good), 404),
         (raw("POST", "//mutate", json, &good), 404),
-        (raw("POST", "/validate", json, &good), 404),
         (raw("GET", "/metrics", "", ""), 404),
         (raw("GET", "/readyz", "", ""), 404),
         (raw("POST", "/mutate", "", &good), 415),

@@ -49,6 +49,7 @@ fn every_flag_is_also_a_variable() {
         "tls-key",
         "max-body",
         "max-reviews",
+        "review-memory",
         "max-connections",
         "handshake-timeout",
         "header-timeout",
@@ -119,9 +120,10 @@ fn what_is_wrong_with_a_start_is_one_sentence_and_status_2() {
     refused(&with(&["--tls-cert", &file("garbage"), "--tls-key", &file("tls.key")]), "not PEM with at least one CERTIFICATE");
     refused(&with(&["--tls-cert", &file("tls.crt"), "--tls-key", &file("other.key")]), "do not go together");
     refused(&with(&["--certs", "files"]), "--tls-cert");
-    refused(&with(&["--certs", "managed"]), "has no --certs managed yet");
-    refused(&with(&["--certs", "secret"]), "has no --certs secret yet");
+    refused(&with(&["--certs", "managed"]), "--certs managed needs a cluster");
+    refused(&with(&["--certs", "secret"]), "--certs secret needs a cluster");
     refused(&with(&["--max-reviews", "0"]), "--max-reviews");
+    refused(&with(&["--review-memory", "6MiB"]), "--review-memory must be at least --max-body");
     refused(&with(&["--idle-timeout", "10"]), "--idle-timeout");
     refused(&with(&["--no-such-flag"]), "--no-such-flag");
     refused(&with(&["--namespace", "A B"]), "--namespace");
@@ -142,23 +144,42 @@ fn an_empty_directory_is_fine() {
     }
 }
 
+/// Where there should be an API server and none answers, Podgraft is not ready, and answers no review, whatever presets it has: others may be
+/// missing. Where it cannot even ask, it says so.
 #[test]
-fn in_a_cluster_it_says_that_it_does_not_ask_it_yet() {
+fn in_a_cluster_it_is_ready_when_the_cluster_was_listed() {
     let presets = Folder::holding("a.yaml", &labelling("a", "1"));
-    let warning =
-        "this build reads presets from the directories of --presets only, not yet from the cluster; --kube off says that this is meant";
-    for (kube, says) in [("auto", true), ("off", false)] {
+    let cluster = |kube: &str| {
         let mut program = command();
         program.args(["serve", "--presets", presets.text(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"]);
-        program.args(["--kube", kube]).env("KUBERNETES_SERVICE_HOST", "127.0.0.1");
-        let server = Process::of(program);
-        assert_eq!(labels_added(&server.connect().review(&review("x")).json()), ["a=1"]);
-        assert_eq!(server.line(warning).is_some(), says, "{kube}: {}", server.log());
+        program.args(["--kube", kube]).env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env_remove("KUBECONFIG");
+        program
+    };
+    let off = Process::of(cluster("off"));
+    assert_eq!((off.ready(), labels_added(&off.connect().review(&review("x")).json())), (200, vec!["a=1".to_owned()]));
+    refused(&cluster("auto").output().unwrap(), "cannot reach the cluster");
+    // Nobody listens on port 1.
+    let config = "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: a, user: {token: x}}],\
+                  contexts: [{name: a, context: {cluster: a, user: a}}], current-context: a}";
+    let config = Folder::holding("config", config);
+    let mut program = cluster("auto");
+    let server = Process::of({
+        program.env("KUBECONFIG", config.path().join("config"));
+        program
+    });
+    let answer = server.connect().review(&review("x"));
+    answer.assert_error(503);
+    assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
+    assert!(answer.text().contains(": not listed yet"), "{}", answer.text());
+    let readiness = get(server.admin, "/readyz?verbose").unwrap();
+    assert_eq!(readiness.status, 503);
+    for source in ["config_maps", "namespaces", "podpresets", "clusterpodpresets"] {
+        assert!(readiness.text().contains(&format!("[-]{source} failed: not listed yet")), "{}", readiness.text());
     }
-    // There is nowhere else that presets could come from, so the default directory has to be there.
+    // There is nowhere else that presets could come from without a cluster, so the default directory has to be there.
     let nowhere = Folder::new();
     let mut program = command();
-    program.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).current_dir(nowhere.path());
+    program.args(["serve", "--kube", "off", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).current_dir(nowhere.path());
     refused(&program.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").output().unwrap(), "cannot read the directory of presets policies");
 }
 

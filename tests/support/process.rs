@@ -187,7 +187,7 @@ impl Served {
     pub fn with(flags: &[&str], answer: impl FnOnce(Grafter) -> Arc<dyn Answer>) -> Served {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let config = config(flags);
-        let server = runtime.block_on(async { Server::start_with(&config, answer) }).unwrap();
+        let server = runtime.block_on(async { Server::start_with(&config, None, answer) }).unwrap();
         Served { webhook: server.webhook, admin: server.admin, server: Some(server), runtime: Some(runtime) }
     }
 

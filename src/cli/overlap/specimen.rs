@@ -60,9 +60,11 @@ pub fn pod(labels: &BTreeMap<String, String>, left: &Preset, right: &Preset) -> 
     for preset in [left, right] {
         let targets = &preset.spec().targets;
         for glob in &targets.include {
-            let name = glob.replace('*', "").replace('?', "x");
-            let name = name.trim_matches('-');
-            if !name.is_empty() && !given(name) && targets.mean(name) && taken.insert(name.to_owned()) {
+            let short = glob.replace('*', "").replace('?', "x");
+            let long = glob.replace(['*', '?'], "x");
+            let fits = |name: &&str| !name.is_empty() && !given(name) && targets.mean(name);
+            let name = [short.trim_matches('-'), &long].into_iter().find(fits);
+            if let Some(name) = name.filter(|name| taken.insert((*name).to_owned())) {
                 lists[1].push(name.to_owned());
             }
         }

@@ -35,12 +35,30 @@ words! {
 }
 
 words! {
+    /// How a review of presets ended.
+    Verdict {
+        /// They may be written, or there are none.
+        Allowed = "allowed",
+        /// They are not valid.
+        Invalid = "invalid",
+        /// Their author may not create Pods there.
+        Forbidden = "forbidden",
+        /// With a status of 4xx or 5xx.
+        Error = "error",
+        /// Not even begun: too many at once.
+        Shed = "shed",
+    }
+}
+
+words! {
     /// What was read again.
     Reload {
         /// A store of presets.
         Presets = "presets",
         /// The serving certificate.
         Certificate = "certificate",
+        /// The labels of namespaces.
+        Namespaces = "namespaces",
     }
 }
 
@@ -55,6 +73,18 @@ words! {
         Refused = "refused",
         /// In force as it last was good.
         Stale = "stale",
+    }
+}
+
+words! {
+    /// What became of an Event.
+    EventEnd {
+        /// The API server has it.
+        Sent = "sent",
+        /// Too many at once.
+        Dropped = "dropped",
+        /// The API server does not take it, or is away.
+        Failed = "failed",
     }
 }
 

@@ -4,19 +4,18 @@
 //! network file system). What changed must look the same twice before it is believed, so that a file that is being written is not read
 //! half, and all of it then comes in force at once.
 
-mod holdings;
 mod listing;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use holdings::Holdings;
 use listing::Picture;
 
-use super::{Store, StoreKind};
-use crate::document::Problem;
+use super::holdings::{Holdings, Remnant};
+use super::{Store, StoreKind, report};
+use crate::document::{self, Problem, ReadOptions, Severity};
 use crate::server::metrics::{Metrics, Reload};
 
 /// What changed must look the same after this time.
@@ -29,8 +28,9 @@ const SETTLE_AT_MOST: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Directories {
     directories: Vec<PathBuf>,
+    default_namespace: String,
     picture: Picture,
-    holdings: Holdings,
+    holdings: Holdings<PathBuf>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     /// Why the last look failed, so that it is said once.
@@ -53,8 +53,8 @@ impl Directories {
         }
         let picture =
             listing::take(&directories, &Picture::new()).map_err(|error| (directories.first().cloned().unwrap_or_default(), error))?;
-        let mut opened =
-            Directories { directories, picture: Picture::new(), holdings: Holdings::new(default_namespace), store, metrics, failing: None };
+        let holdings = Holdings::default();
+        let mut opened = Directories { directories, default_namespace, picture: Picture::new(), holdings, store, metrics, failing: None };
         let problems = opened.take(picture);
         opened.metrics.store_is_fresh(StoreKind::Directory.word());
         Ok((opened, problems))
@@ -107,21 +107,46 @@ impl Directories {
     }
 
     fn take(&mut self, picture: Picture) -> Vec<Problem> {
-        let problems = self.holdings.update(&picture);
+        let mut problems = Vec::new();
+        self.holdings.retain(|path| picture.contains_key(path));
+        for (path, file) in &picture {
+            if self.holdings.has(path, &file.content) {
+                continue;
+            }
+            let text = file.content.as_ref().map_err(String::clone).and_then(|_| text(file.bytes.as_deref()));
+            let documents = read(path, text, &self.default_namespace, &mut problems);
+            self.holdings.put(path.clone(), file.content.clone(), None, documents);
+        }
+        problems.extend(self.holdings.settle().into_iter().map(|(_, problem)| problem));
         self.picture = without_bytes(picture);
         self.store.publish(StoreKind::Directory, self.holdings.contents());
         problems
     }
 }
 
-/// Writes the problems of documents to the log, one line each.
-pub fn report(problems: &[Problem]) {
-    for problem in problems {
-        match problem.severity {
-            crate::document::Severity::Error => tracing::error!(%problem, "preset refused"),
-            crate::document::Severity::Warning => tracing::warn!(%problem, "preset"),
+fn text(bytes: Option<&[u8]>) -> Result<&str, String> {
+    let bytes = bytes.ok_or("its bytes are gone")?;
+    std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 at byte {}", error.valid_up_to()))
+}
+
+fn read(path: &Path, text: Result<&str, String>, default_namespace: &str, problems: &mut Vec<Problem>) -> Vec<Remnant> {
+    let source = path.display().to_string();
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => {
+            let unreadable = vec![Remnant::unreadable(&source)];
+            let text = format!("cannot read the file: {error}");
+            problems.push(Problem { severity: Severity::Error, source, line: 1, column: 1, path: String::new(), text });
+            return unreadable;
         }
-    }
+    };
+    let documents = document::read(&source, text, &ReadOptions { default_namespace }).into_iter();
+    documents
+        .filter_map(|mut document| {
+            problems.append(&mut document.problems);
+            Remnant::of(document)
+        })
+        .collect()
 }
 
 fn without_bytes(mut picture: Picture) -> Picture {

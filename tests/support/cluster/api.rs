@@ -1,5 +1,6 @@
 //! The API server asked directly, for what is asked too often for a kubectl each time.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -61,6 +62,13 @@ impl Api {
     pub fn text(&self, path: &str) -> Result<String, String> {
         let sent = self.agent.get(self.url(path)).header("Authorization", self.bearer()).call();
         text_of(sent.map_err(|error| format!("{path}: {error}"))?)
+    }
+
+    /// A watch: what comes, line by line, for as long as the API server goes on.
+    pub fn watch(&self, path: &str) -> Result<impl Iterator<Item = String> + use<>, String> {
+        let request = self.agent.get(self.url(path)).header("Authorization", self.bearer());
+        let answer = request.config().timeout_global(None).build().call().map_err(|error| format!("{path}: {error}"))?;
+        Ok(BufReader::new(answer.into_body().into_reader()).lines().map_while(Result::ok))
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Answer {

@@ -36,6 +36,11 @@ impl Authority {
 
     /// A serving certificate for loopback and these names.
     pub fn leaf(&self, names: &[&str]) -> Result<Leaf, Trouble> {
+        self.leaf_for(names, 24 * 3600)
+    }
+
+    /// One that is valid for so many seconds from now on.
+    pub fn leaf_for(&self, names: &[&str], seconds: i64) -> Result<Leaf, Trouble> {
         let make = || -> Result<Leaf, rcgen::Error> {
             let mut all: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
             all.extend(["127.0.0.1".to_owned(), "localhost".to_owned()]);
@@ -43,6 +48,7 @@ impl Authority {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
             valid_today(&mut params);
+            params.not_after = OffsetDateTime::now_utc() + Duration::seconds(seconds);
             let key = KeyPair::generate()?;
             Ok(Leaf { certificate: params.signed_by(&key, &self.issuer)?.pem(), key: key.serialize_pem() })
         };

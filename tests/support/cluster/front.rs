@@ -1,7 +1,7 @@
 //! What a Service is to the API server: connections go to whoever is its endpoint when they are made. And a network that can be slow.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 /// It ends with the value.
 pub struct Front {
     pub address: SocketAddr,
-    behind: Arc<Mutex<SocketAddr>>,
+    behind: Arc<Mutex<Vec<SocketAddr>>>,
     /// In milliseconds.
     delay: Arc<AtomicU64>,
     _runtime: Runtime,
@@ -20,15 +20,24 @@ pub struct Front {
 
 impl Front {
     pub fn of(behind: SocketAddr) -> Front {
+        Front::at("127.0.0.1:0".parse().unwrap(), vec![behind])
+    }
+
+    /// At an address of one's choice, a Service's say, in front of several who take turns.
+    pub fn at(address: SocketAddr, behind: Vec<SocketAddr>) -> Front {
         let behind = Arc::new(Mutex::new(behind));
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
         let address = listener.local_addr().unwrap();
         let delay = Arc::default();
         let (target, late) = (Arc::clone(&behind), Arc::clone(&delay));
+        let turn = AtomicUsize::new(0);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let target = *target.lock().unwrap();
+                let target = {
+                    let all = target.lock().unwrap();
+                    all[turn.fetch_add(1, Ordering::Relaxed) % all.len()]
+                };
                 tokio::spawn(carry(stream, target, Arc::clone(&late)));
             }
         });
@@ -37,7 +46,12 @@ impl Front {
 
     /// New connections go there.
     pub fn goes_to(&self, behind: SocketAddr) {
-        *self.behind.lock().unwrap() = behind;
+        *self.behind.lock().unwrap() = vec![behind];
+    }
+
+    /// New connections go there no more.
+    pub fn leave_out(&self, gone: SocketAddr) {
+        self.behind.lock().unwrap().retain(|one| *one != gone);
     }
 
     /// Whatever comes back comes so much later.

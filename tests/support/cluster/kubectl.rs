@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::wait;
+
 /// kubectl of the control plane's version, for one user.
 #[derive(Clone, Debug)]
 pub struct Kubectl {
@@ -58,6 +60,15 @@ impl Kubectl {
 
     pub fn run(&self, arguments: &[&str]) -> Said {
         self.run_with(arguments, "")
+    }
+
+    /// Waits until custom resource definitions are served: those of a file, or named. Before its first condition is there, kubectl does not wait.
+    pub fn until_established(&self, definitions: &[&str]) {
+        let arguments = [&["wait", "--for=condition=Established", "--timeout=60s"], definitions].concat();
+        wait::until("definitions to be established", || match self.run(&arguments) {
+            said if said.code == 0 => Ok(()),
+            said => Err(said.err),
+        });
     }
 
     /// With a manifest on its standard input.

@@ -4,18 +4,22 @@
 //! [`plane::Plane`] is one control plane, shared by all stories of a run. [`story::Story`] is what a test works with: its own
 //! namespaces, and the Podgrafts that it starts. Whatever is started is held by [`held`], which ends it also where nobody is left to.
 
+pub mod account;
 pub mod api;
 pub mod authority;
 pub mod built;
+pub mod cert_manager;
 pub mod endpoint;
 pub mod front;
 pub mod held;
+pub mod installed;
 pub mod kubectl;
 pub mod nodes;
 pub mod parts;
 pub mod plane;
 pub mod podgraft;
 pub mod runs;
+pub mod stage;
 pub mod story;
 pub mod wait;
 

@@ -15,6 +15,9 @@ const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
 /// The newest version, which is tested first.
 const NEWEST: &str = "1.36";
 
+/// An old one that is still in use.
+pub const OLDEST: &str = "1.34";
+
 /// What one can do where there is no control plane.
 const WAYS: &str = "Install Go (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kubectl and \
                     kube-controller-manager, or leave these tests out with PODGRAFT_TEST_CLUSTER=off";
@@ -29,6 +32,14 @@ const STAGES: [&str; 4] = [
     "kustomize/stage/pod/fast/pod-ready.yaml",
     "kustomize/stage/pod/fast/pod-complete.yaml",
     "kustomize/stage/pod/fast/pod-delete.yaml",
+];
+
+/// cert-manager's own kinds, of its module.
+const CERT_MANAGER_KINDS: [&str; 4] = [
+    "deploy/crds/cert-manager.io_certificaterequests.yaml",
+    "deploy/crds/cert-manager.io_certificates.yaml",
+    "deploy/crds/cert-manager.io_clusterissuers.yaml",
+    "deploy/crds/cert-manager.io_issuers.yaml",
 ];
 
 /// What stands for a version where the user has a folder: it has one version, whatever it is.
@@ -51,7 +62,7 @@ pub fn versions() -> Vec<String> {
     match asked {
         asked if !asked.is_empty() => asked,
         _ if assets().is_some() => vec![ASSETS.to_owned()],
-        _ => vec![NEWEST.to_owned(), "1.34".to_owned()],
+        _ => vec![NEWEST.to_owned(), OLDEST.to_owned()],
     }
 }
 
@@ -138,6 +149,26 @@ pub fn kwok() -> Result<Vec<OsString>, Trouble> {
     Ok(command)
 }
 
+/// cert-manager: its program, whose first argument says which part it is, and the manifests of its kinds. The first time this takes some minutes.
+pub fn cert_manager() -> Result<(PathBuf, Vec<PathBuf>), Trouble> {
+    let sources = ["go.mod", "go.sum", "main.go"].map(|file| Path::new(SOURCE).join("cert-manager").join(file)).to_vec();
+    let module = "github.com/cert-manager/cert-manager";
+    let release = release_of(&sources[0], module)?;
+    let build = Build {
+        what: format!("cert-manager {release}"),
+        name: format!("cert-manager-{release}"),
+        sources,
+        package: ".",
+        linked_with: "-s -w".to_owned(),
+        takes: "It renews certificates as in a cluster. The first time this takes some minutes.",
+        ways: WAYS_TO_REST,
+        keep: Some(Kept { module, files: &CERT_MANAGER_KINDS }),
+    };
+    let program = build.get()?;
+    let kinds = CERT_MANAGER_KINDS.iter().map(|file| Build::kept(&program, file)).collect();
+    Ok((program, kinds))
+}
+
 fn kubernetes(version: &str) -> Result<Build, Trouble> {
     let modules = Path::new(SOURCE).join("kube").join(format!("v{version}"));
     let release = release_of(&modules.join("go.mod"), "k8s.io/kubernetes").map_err(|trouble| {
@@ -156,7 +187,7 @@ fn kubernetes(version: &str) -> Result<Build, Trouble> {
 }
 
 /// The release of a module that a `go.mod` asks for, without the `v`.
-fn release_of(file: &Path, module: &str) -> Result<String, Trouble> {
+pub fn release_of(file: &Path, module: &str) -> Result<String, Trouble> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let mut asked = text.lines().filter_map(|line| line.trim().trim_start_matches("require ").strip_prefix(module)?.strip_prefix(" v"));
     let release = asked.next().and_then(|rest| rest.split(' ').next());

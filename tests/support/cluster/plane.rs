@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -62,10 +62,12 @@ pub struct Plane {
     parts: Parts,
     base: String,
     tokens: BTreeMap<User, String>,
+    /// How kube-apiserver is started.
+    serving: Vec<(&'static str, String)>,
     // In this order they are ended.
     nodes: OnceLock<Result<Nodes, Trouble>>,
     _controllers: Held,
-    _apiserver: Held,
+    apiserver: Mutex<Option<Held>>,
     _etcd: Held,
 }
 
@@ -189,13 +191,44 @@ impl Plane {
             parts,
             base,
             tokens,
+            serving,
             nodes: OnceLock::new(),
             _controllers: controllers,
-            _apiserver: apiserver,
+            apiserver: Mutex::new(Some(apiserver)),
             _etcd: etcd,
         };
         plane.furnish()?;
         Ok(plane)
+    }
+
+    /// Kills the API server.
+    pub fn kill_apiserver(&self) {
+        drop(self.apiserver.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Starts it again, where it was, and waits until it is ready.
+    pub fn start_apiserver(&self) -> Result<(), Trouble> {
+        let mut held = start(&self.parts, "kube-apiserver", &self.folder.join("logs/kube-apiserver.log"), &self.serving)?;
+        let api = self.api(User::Admin);
+        held.until("kube-apiserver to be ready again", || match api.text("/readyz")? {
+            text if text == "ok" => Ok(()),
+            text => Err(text),
+        })?;
+        *self.apiserver.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        Ok(())
+    }
+
+    /// Where the API server is: `https://HOST:PORT`.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// A kubeconfig with a token, for a server at `url`; a file of this name.
+    pub fn kubeconfig_of(&self, name: &str, url: &str, token: &str) -> PathBuf {
+        let file = self.folder.join("data").join(format!("{name}.kubeconfig"));
+        let authority = self.folder.join("data").join("ca.crt");
+        fs::write(&file, kubeconfig(url, &authority.display().to_string(), name, token)).unwrap();
+        file
     }
 
     /// The API as a user sees it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::account::Account;
 use super::api::Api;
 use super::held::Held;
 use super::plane::Plane;
@@ -128,6 +129,28 @@ impl Serving {
 
     /// Starts one with these flags beside those that it needs here.
     pub fn start_as(plane: &Plane, name: &str, presets: &str, flags: &[&str]) -> Result<Serving, Trouble> {
+        Serving::start_with(plane, name, presets, &[&["--kube=off"], flags].concat(), &[])
+    }
+
+    /// Starts one that asks the cluster as an account, and waits until it is ready.
+    pub fn start_within(plane: &Plane, account: &Account, presets: &str, flags: &[&str]) -> Result<Serving, Trouble> {
+        let namespace = format!("--namespace={}", account.namespace);
+        let elsewhere = flags.iter().any(|flag| flag.starts_with("--listen="));
+        let listen: &[&str] = if elsewhere { &[] } else { &["--listen=127.0.0.1:0"] };
+        let flags = [&[namespace.as_str(), "--shutdown-delay=0s"], listen, flags].concat();
+        let serving = Serving::start_with(plane, &account.name, presets, &flags, &account.environment())?;
+        wait::until_within(wait::PATIENCE, "podgraft to be ready", || serving.ready())?;
+        Ok(serving)
+    }
+
+    /// Starts one with this environment, and waits until it listens.
+    pub fn start_with(
+        plane: &Plane,
+        name: &str,
+        presets: &str,
+        flags: &[&str],
+        environment: &[(&str, OsString)],
+    ) -> Result<Serving, Trouble> {
         let folder = plane.folder.join("data").join(name);
         let trouble = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(folder.join("presets")).map_err(trouble)?;
@@ -137,14 +160,18 @@ impl Serving {
         }
         let log = plane.folder.join("logs").join(format!("{name}.log"));
         let mut command: Vec<OsString> = vec![env!("CARGO_BIN_EXE_podgraft").into(), "serve".into()];
-        command.extend(["--kube=off", "--admin=127.0.0.1:0", "--log-format=json"].map(Into::into));
+        command.extend(["--admin=127.0.0.1:0", "--log-format=json"].map(Into::into));
         command.extend(flags.iter().map(Into::into));
-        for (flag, file) in [("--presets", "presets"), ("--tls-cert", "tls.crt"), ("--tls-key", "tls.key")] {
-            command.extend([flag.into(), folder.join(file).into()]);
+        command.extend(["--presets".into(), folder.join("presets").into()]);
+        // Who says where the certificate comes from gets it from there.
+        if !flags.iter().any(|flag| flag.starts_with("--certs")) {
+            for (flag, file) in [("--tls-cert", "tls.crt"), ("--tls-key", "tls.key")] {
+                command.extend([flag.into(), folder.join(file).into()]);
+            }
         }
         // One that ran before under this name wrote the same log.
         let before = fs::read_to_string(&log).unwrap_or_default().len();
-        let mut held = Held::start("podgraft", &command, &[], &log)?;
+        let mut held = Held::start("podgraft", &command, environment, &log)?;
         let (webhook, admin) =
             held.until("podgraft to serve", || serving(fs::read_to_string(&log).unwrap_or_default().get(before..).unwrap_or_default()))?;
         Ok(Serving { held, webhook, admin, folder })
@@ -152,6 +179,15 @@ impl Serving {
 
     pub fn url(&self) -> String {
         format!("https://{}/mutate", self.webhook)
+    }
+
+    /// Whether it says that it is ready; why not.
+    pub fn ready(&self) -> Result<(), String> {
+        match ureq::get(format!("http://{}/readyz?verbose", self.admin)).config().http_status_as_error(false).build().call() {
+            Ok(answer) if answer.status() == 200 => Ok(()),
+            Ok(mut answer) => Err(answer.body_mut().read_to_string().unwrap_or_default()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Asks it about the creation of a Pod, past the API server. Gives the status, `Retry-After`, and the answer.

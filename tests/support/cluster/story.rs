@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 
+use super::account::Account;
 use super::api::Api;
 use super::kubectl::Kubectl;
 use super::plane::{Plane, User};
@@ -87,6 +88,22 @@ impl<'p> Story<'p> {
         InFront { registered, serving }
     }
 
+    /// Podgraft that asks the cluster as an account of its own, in force. In the namespace `STORY-podgraft`.
+    pub fn podgraft_within(&self, presets: &str, flags: &[&str]) -> InFront {
+        let account = Account::make(self.plane, &self.name);
+        self.podgraft_of(&account, presets, flags)
+    }
+
+    /// The same, as an account that is there.
+    pub fn podgraft_of(&self, account: &Account, presets: &str, flags: &[&str]) -> InFront {
+        let registration = Registration::of(&self.name, &self.name);
+        let serving = Serving::start_within(self.plane, account, presets, flags).unwrap_or_else(|trouble| panic!("{trouble}"));
+        let object = registration.object(&serving.url(), &self.plane.authority.pem);
+        let registered = Registered::make(self.api.clone(), &object);
+        serving.in_force(&self.api, &self.name).unwrap_or_else(|trouble| panic!("{trouble}"));
+        InFront { registered, serving }
+    }
+
     /// kubectl of the admin in the story's namespace.
     pub fn kubectl(&self) -> Kubectl {
         self.plane.kubectl(User::Admin, &self.name)
@@ -156,18 +173,26 @@ impl<'p> Story<'p> {
         podgraft::sum(&lines.join("\n"), name, labels)
     }
 
-    /// What must hold of every story: no call of a webhook of ours failed, and no patch was one that could not be used.
-    pub fn end(self) {
-        if self.faults_are_meant.get() {
-            return;
-        }
+    /// The API server's counts of calls that failed, of webhooks by their names.
+    pub fn failed(&self, ours: impl Fn(&str) -> bool) -> Vec<String> {
+        const COUNTS: [&str; 2] = ["apiserver_admission_webhook_fail_open_count", "apiserver_admission_webhook_rejection_count"];
         let text = self.api.text("/metrics").unwrap_or_else(|trouble| panic!("{trouble}"));
-        let ours = format!("name=\"{}", self.name);
-        for metric in ["apiserver_admission_webhook_fail_open_count", "apiserver_admission_webhook_rejection_count"] {
-            let bad: Vec<&str> = text
-                .lines()
-                .filter(|line| line.starts_with(metric) && line.contains(&ours) && !line.contains("error_type=\"no_error\""))
-                .collect();
+        let name = |line: &str| line.split("name=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned();
+        let failed = |line: &&str| COUNTS.iter().any(|count| line.starts_with(count)) && !line.contains("error_type=\"no_error\"");
+        text.lines().filter(failed).filter(|line| ours(&name(line))).map(str::to_owned).collect()
+    }
+
+    /// What must hold of every story: no call of a webhook of ours failed; and, whatever is meant, of no release and no story a patch was one
+    /// that could not be used.
+    pub fn end(self) {
+        let unusable: Vec<String> = self
+            .failed(|name| name.ends_with(".podgraft.dev"))
+            .into_iter()
+            .filter(|line| line.contains("apiserver_internal_error"))
+            .collect();
+        assert!(unusable.is_empty(), "the API server could not use a patch: {unusable:?}");
+        if !self.faults_are_meant.get() {
+            let bad = self.failed(|name| name.starts_with(&self.name));
             assert!(bad.is_empty(), "the API server could not use an answer: {bad:?}");
         }
     }

@@ -24,10 +24,10 @@ done
 for pid in $held; do
     kill -KILL "$pid" 2>/dev/null
 done
-# Until they are gone, but no longer than five seconds: where nobody reaps orphans, a process that was killed stays in the table for ever.
+# Until they are gone, but no longer than ten seconds: where nobody reaps orphans, a process that was killed stays in the table for ever.
 looks=0
 for pid in $held; do
-    while kill -0 "$pid" 2>/dev/null && [ "$looks" -lt 50 ]; do
+    while kill -0 "$pid" 2>/dev/null && [ "$looks" -lt 100 ]; do
         looks=$((looks + 1))
         sleep 0.1
     done

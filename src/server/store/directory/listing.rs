@@ -65,7 +65,7 @@ pub fn same(left: &Picture, right: &Picture) -> bool {
 fn attempt(directories: &[PathBuf], known: &Picture) -> io::Result<Option<Picture>> {
     let mut picture = Picture::new();
     for directory in directories {
-        let before = list(directory)?;
+        let Some(before) = list(directory)? else { return Ok(None) };
         let mut signatures = Vec::with_capacity(before.files.len());
         for (name, path) in &before.files {
             let Some((signature, file)) = look(path, known.get(&directory.join(name))) else {
@@ -74,7 +74,7 @@ fn attempt(directories: &[PathBuf], known: &Picture) -> io::Result<Option<Pictur
             signatures.push((path, signature));
             picture.insert(directory.join(name), file);
         }
-        let after = list(directory)?;
+        let Some(after) = list(directory)? else { return Ok(None) };
         let moved = |(path, signature): &(&PathBuf, Signature)| fs::metadata(path).map(|now| sign(&now)).unwrap_or_default() != *signature;
         if before != after || signatures.iter().any(moved) {
             return Ok(None);
@@ -92,13 +92,18 @@ struct List {
 
 /// The kubelet shows a ConfigMap's keys as links into `..data`, itself a link that it renames over the old one; the links come before or
 /// after that, one by one. So what is in `..data` is what counts, and links into it are not looked at.
-/// (Kubernetes: `pkg/volume/util/atomic_writer.go`.)
-fn list(directory: &Path) -> io::Result<List> {
-    let data = fs::read_link(directory.join("..data")).ok();
+/// (Kubernetes: `pkg/volume/util/atomic_writer.go`.) `None`: it was swapped meanwhile, and what it led to is gone.
+fn list(directory: &Path) -> io::Result<Option<List>> {
+    let link = || fs::read_link(directory.join("..data")).ok();
+    let data = link();
     let mut files = BTreeMap::new();
     if let Some(data) = &data {
         let real = directory.join(data);
-        for name in names(&real)? {
+        let names = match names(&real) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && link().as_ref() != Some(data) => return Ok(None),
+            names => names?,
+        };
+        for name in names {
             files.insert(name.clone(), real.join(name));
         }
     }
@@ -109,7 +114,7 @@ fn list(directory: &Path) -> io::Result<List> {
             files.insert(name, path);
         }
     }
-    Ok(List { data, files })
+    Ok(Some(List { data, files }))
 }
 
 fn names(directory: &Path) -> io::Result<Vec<String>> {
