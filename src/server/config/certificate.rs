@@ -55,7 +55,11 @@ pub enum Certificate {
 /// # Errors
 /// What does not go together, in one sentence.
 pub fn settle(args: CertificateArgs, cluster: bool) -> Result<Certificate, UsageError> {
-    let CertificateArgs { certs, tls_cert, tls_key, tls_secret, service: _, webhook_configuration: _, leaf_lifetime, ca_lifetime } = args;
+    let CertificateArgs { certs, tls_cert, tls_key, tls_secret, service: _, webhook_configuration, leaf_lifetime, ca_lifetime } = args;
+    // Empty: there is none to look at.
+    if let Some(name) = webhook_configuration.filter(|name| !name.is_empty()) {
+        named_object("--webhook-configuration", &name, "webhook configuration")?;
+    }
     let certs = certs.unwrap_or(match (&tls_cert, &tls_key, &tls_secret) {
         (None, None, None) => Certs::Ephemeral,
         (None, None, Some(_)) => Certs::Secret,
@@ -75,7 +79,7 @@ pub fn settle(args: CertificateArgs, cluster: bool) -> Result<Certificate, Usage
         return Err(UsageError(format!("--certs {word} takes no --tls-secret: leave it out, or use --certs secret or managed")));
     }
     if let Some(name) = &tls_secret {
-        named_object("--tls-secret", name)?;
+        named_object("--tls-secret", name, "Secret")?;
     }
     if of_cluster && !cluster {
         return Err(UsageError(format!(
@@ -110,10 +114,10 @@ fn settle_lives(leaf: Duration, authority: Duration) -> Result<Lives, UsageError
     Ok(Lives { leaf: seconds(leaf), authority: seconds(authority) })
 }
 
-/// Secrets have DNS subdomains as names (Kubernetes documentation, "Object Names and IDs").
-fn named_object(flag: &str, name: &str) -> Result<(), UsageError> {
+/// Such objects have DNS subdomains as names (Kubernetes documentation, "Object Names and IDs").
+fn named_object(flag: &str, name: &str, kind: &str) -> Result<(), UsageError> {
     let fine = name.len() <= 253 && name.split('.').all(|part| named(flag, part).is_ok());
-    if fine { Ok(()) } else { Err(UsageError(format!("{flag} has {name:?}, which is no name of a Secret"))) }
+    if fine { Ok(()) } else { Err(UsageError(format!("{flag} has {name:?}, which is no name of a {kind}"))) }
 }
 
 #[cfg(test)]
@@ -135,6 +139,7 @@ mod tests {
         for (flags, part) in [
             (&["--certs", "secret"][..], "needs --tls-secret"),
             (&["--tls-secret", "Tls"], "no name of a Secret"),
+            (&["--webhook-configuration", "pod graft"], "no name of a webhook configuration"),
             (&["--certs", "managed", "--kube", "off"], "needs a cluster"),
             (&["--certs", "managed", "--leaf-lifetime", "5s"], "--leaf-lifetime must be at least 10s"),
             (&["--certs", "managed", "--ca-lifetime", "1h"], "--ca-lifetime must be at least --leaf-lifetime"),
