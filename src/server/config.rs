@@ -216,9 +216,17 @@ fn longest(flag: &str, value: Duration) -> Result<(), UsageError> {
 
 /// Namespaces are DNS labels (Kubernetes documentation, "Namespaces": RFC 1123 label names).
 fn named(flag: &str, name: &str) -> Result<(), UsageError> {
+    if name.len() <= 63 && is_part(name) {
+        Ok(())
+    } else {
+        Err(UsageError(format!("{flag} has {name:?}, which is no name of a namespace")))
+    }
+}
+
+/// Whether it may stand between two dots of a DNS name, however long it is.
+fn is_part(name: &str) -> bool {
     let inner = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
-    let fine = (1..=63).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-');
-    if fine { Ok(()) } else { Err(UsageError(format!("{flag} has {name:?}, which is no name of a namespace"))) }
+    !name.is_empty() && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 /// Services are DNS labels too.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::args::{CertificateArgs, Certs};
-use super::{UsageError, named};
+use super::{UsageError, is_part};
 
 /// Name of the Secret of `--certs managed` where `--tls-secret` says no other.
 const DEFAULT_SECRET: &str = "podgraft-tls";
@@ -114,9 +114,10 @@ fn settle_lives(leaf: Duration, authority: Duration) -> Result<Lives, UsageError
     Ok(Lives { leaf: seconds(leaf), authority: seconds(authority) })
 }
 
-/// Such objects have DNS subdomains as names (Kubernetes documentation, "Object Names and IDs").
+/// Such objects have DNS subdomains as names (Kubernetes documentation, "Object Names and IDs"). All of it is limited, its parts are not
+/// (apimachinery, `IsDNS1123Subdomain`).
 fn named_object(flag: &str, name: &str, kind: &str) -> Result<(), UsageError> {
-    let fine = name.len() <= 253 && name.split('.').all(|part| named(flag, part).is_ok());
+    let fine = name.len() <= 253 && name.split('.').all(is_part);
     if fine { Ok(()) } else { Err(UsageError(format!("{flag} has {name:?}, which is no name of a {kind}"))) }
 }
 
@@ -135,6 +136,8 @@ mod tests {
         let lives = Lives { leaf: 90 * 24 * 3600, authority: 5 * 365 * 24 * 3600 };
         assert_eq!(config.certificate, Certificate::Managed { name: "podgraft-tls".to_owned(), lives });
         assert_eq!(config.webhook_configuration, None);
+        let long = "a".repeat(253);
+        assert_eq!(settle(&["--webhook-configuration", &long], &cluster()).unwrap().webhook_configuration, Some(long));
         assert_eq!(settle(&[], &Surroundings::default()).unwrap().webhook_configuration, None);
         for (flags, part) in [
             (&["--certs", "secret"][..], "needs --tls-secret"),

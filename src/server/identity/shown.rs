@@ -50,6 +50,12 @@ impl Shown {
         Some(Shown { not_before, not_after, until, names: names.unwrap_or_default(), chain })
     }
 
+    /// The certificate itself, as DER.
+    #[must_use]
+    pub fn leaf(&self) -> &[u8] {
+        self.chain.first().map(AsRef::as_ref).unwrap_or_default()
+    }
+
     /// Whether these authorities, as they are now, verify it for a name. That it has expired, or is not valid yet, is another question.
     ///
     /// # Errors
