@@ -241,15 +241,9 @@ fn restarted(story: &Story, registration: &Registration, podgraft: InFront, star
     let bad: Vec<String> = others
         .iter()
         .filter(|answer| !without(story, policy, answer))
-        .map(|answer| format!("{} {} {}", answer.status, answer.message(), answer.body))
+        .map(|answer| format!("{} {}", answer.status, answer.message()))
         .collect();
-    assert!(
-        bad.is_empty(),
-        "{} of {made} Pods are neither grafted nor what {policy} says: {} ... {}",
-        bad.len(),
-        bad[0],
-        bad[bad.len() - 1]
-    );
+    assert!(bad.is_empty(), "{} of {made} Pods are neither grafted nor what {policy} says: {}", bad.len(), bad[0]);
     assert!(!others.is_empty() && others.len() < made, "{} of {made} Pods met no Podgraft", others.len());
     assert!(grafted(&story.try_pod(&story.name, &pod())));
     counted(story, registration);
