@@ -7,7 +7,6 @@ mod certificate;
 mod findings;
 mod presets;
 mod registration;
-mod target;
 mod trial;
 
 use std::collections::BTreeSet;

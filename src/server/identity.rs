@@ -6,6 +6,7 @@ pub mod make;
 pub mod secret;
 pub mod shown;
 pub mod takeover;
+pub mod target;
 pub mod trust;
 
 use std::sync::Arc;

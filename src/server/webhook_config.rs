@@ -7,6 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, 
 use kube::{Api, Client};
 use tokio::sync::watch;
 
+use super::identity::target::Target;
 use super::identity::trust::{Authority, Registration, Webhook};
 use super::named::{self, Glimpse};
 use super::poll::Bell;
@@ -110,24 +111,14 @@ pub fn validating(configuration: &ValidatingWebhookConfiguration) -> Vec<Webhook
 }
 
 fn called(configuration: &str, name: &str, client: &WebhookClientConfig) -> Webhook {
-    // The API server sets this as the name it expects (apiserver, pkg/util/webhook/client.go).
-    let service = client.service.as_ref().map(|service| format!("{}.{}.svc", service.name, service.namespace));
-    let server_name = service.or_else(|| client.url.as_deref().map(host)).unwrap_or_default();
+    let service = client.service.as_ref().map(|service| (service.namespace.as_str(), service.name.as_str(), service.port.map(i64::from)));
+    let target = Target::of(client.url.as_deref(), service);
+    let server_name = target.map(|target| target.server_name()).unwrap_or_default();
     let bundle = client.ca_bundle.as_ref().map(|bundle| bundle.0.as_slice()).unwrap_or_default();
     // Without one the API server asks those that its machine trusts; no such authority vouches for the name of a Service.
     let public = client.service.is_none() && bundle.is_empty();
     let bundle = Authority::all_in(bundle);
     Webhook { configuration: configuration.to_owned(), name: name.to_owned(), server_name, bundle, public }
-}
-
-/// The host of an URL, without brackets.
-fn host(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((inside, _)) => inside.to_owned(),
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_owned(),
-    }
 }
 
 #[cfg(test)]

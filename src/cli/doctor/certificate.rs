@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::findings::Findings;
 use super::registration::Webhook;
-use super::target::Target;
 use crate::cli::cluster::{Cluster, bytes, encoded};
 use crate::cli::source::Fault;
 use crate::server::identity::shown::{Shown, look};
+use crate::server::identity::target::Target;
 use crate::server::identity::trust::{Authority, Distrust};
 use crate::server::identity::unix_now;
 

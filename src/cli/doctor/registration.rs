@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::Patient;
 use super::findings::Findings;
-use super::target::Target;
 use crate::cli::cluster::namespaces::is_ours;
 use crate::cli::cluster::{Cluster, bytes};
 use crate::cli::source::Fault;
 use crate::selector::{Requirement, Selector};
+use crate::server::identity::target::Target;
 
 const ABOUT: &str = "registration";
 
@@ -163,7 +163,11 @@ fn about_presets(configurations: &[&Value], findings: &mut Findings) -> Vec<Webh
 /// Reads one, and says that it is there.
 fn read(owner: &str, webhook: &Value, findings: &mut Findings) -> Option<Webhook> {
     let name = webhook["name"].as_str().unwrap_or_default().to_owned();
-    let Some(target) = Target::of(&webhook["clientConfig"]) else {
+    let client = &webhook["clientConfig"];
+    let service = &client["service"];
+    let service =
+        service["namespace"].as_str().zip(service["name"].as_str()).map(|(namespace, name)| (namespace, name, service["port"].as_i64()));
+    let Some(target) = Target::of(client["url"].as_str(), service) else {
         findings.problem(ABOUT, format!("webhook {name} in {owner} has no place to be called at"), "install the chart again");
         return None;
     };
@@ -174,7 +178,7 @@ fn read(owner: &str, webhook: &Value, findings: &mut Findings) -> Option<Webhook
         configuration: owner.to_owned(),
         name,
         target,
-        bundle: bytes(&webhook["clientConfig"]["caBundle"]),
+        bundle: bytes(&client["caBundle"]),
         failure_policy,
         timeout: Duration::from_secs(seconds),
         namespaces: selector(&webhook["namespaceSelector"]),
