@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use crate::Tests;
 use crate::harness::Trouble;
-use crate::harness::built::Build;
-use crate::harness::parts;
+use crate::harness::tools::Tool;
 use crate::helm;
 
 pub const TESTS: Tests = &[
@@ -19,8 +18,6 @@ pub const TESTS: Tests = &[
     ("the_first_calls_that_fail_are_heard_of", first_burst),
     ("a_certificate_is_late_by_its_own_lifetime", certificates),
 ];
-
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/prometheus");
 
 fn rules(values: &[&str]) -> Vec<Value> {
     let objects = helm::objects(&[&["prometheusRule.enabled=true"], values].concat());
@@ -50,22 +47,15 @@ fn ask(questions: &[Question<'_>]) -> Vec<Vec<bool>> {
 
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<Result<PathBuf, Trouble>> = OnceLock::new();
-    let program = PROGRAM.get_or_init(|| {
-        let sources = ["go.mod", "go.sum", "main.go"].map(|file| Path::new(SOURCE).join(file)).to_vec();
-        let release = parts::release_of(&sources[0], "github.com/prometheus/prometheus")?;
-        let build = Build {
-            what: format!("the engine of Prometheus {release}"),
-            name: format!("prometheus-{release}"),
-            sources,
-            package: ".",
-            linked_with: "-s -w".to_owned(),
-            takes: "It is asked when alerts fire. The first time this takes some minutes.",
-            ways: "Install Go (https://go.dev/dl)",
-            keep: None,
-        };
-        build.get()
-    });
-    program.as_deref().unwrap_or_else(|trouble| panic!("{trouble}"))
+    let engine = Tool {
+        name: "prometheus",
+        module: "github.com/prometheus/prometheus",
+        package: "./prometheus",
+        what: "Its engine is asked when alerts fire.",
+        keep: &[],
+        release: None,
+    };
+    PROGRAM.get_or_init(|| engine.get()).as_deref().unwrap_or_else(|trouble| panic!("{trouble}"))
 }
 
 fn named() {

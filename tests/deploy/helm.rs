@@ -7,16 +7,11 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::harness::Trouble;
-use crate::harness::built::Build;
 pub use crate::harness::installed::documents as read;
-use crate::harness::parts;
+use crate::harness::tools::Tool;
 
 /// The chart.
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/chart");
-
-/// What it asks for, and what is built.
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/helm");
-const MODULE: &str = "helm.sh/helm/v4";
 
 /// What Helm said.
 #[derive(Debug)]
@@ -76,20 +71,13 @@ pub fn one<'o>(objects: &'o [Value], kind: &str, name: &str) -> &'o Value {
 
 fn program() -> Result<&'static Path, Trouble> {
     static PROGRAM: OnceLock<Result<PathBuf, Trouble>> = OnceLock::new();
-    let program = PROGRAM.get_or_init(|| {
-        let sources = ["go.mod", "go.sum"].map(|file| Path::new(SOURCE).join(file)).to_vec();
-        let release = parts::release_of(&sources[0], MODULE)?;
-        let build = Build {
-            what: format!("Helm {release}"),
-            name: format!("helm-{release}"),
-            sources,
-            package: "helm.sh/helm/v4/cmd/helm",
-            linked_with: format!("-s -w -X {MODULE}/internal/version.version=v{release}"),
-            takes: "The first time this takes a minute or two.",
-            ways: "Install Go (https://go.dev/dl)",
-            keep: None,
-        };
-        build.get()
-    });
-    program.as_deref().map_err(Clone::clone)
+    let helm = Tool {
+        name: "helm",
+        module: "helm.sh/helm/v4",
+        package: "helm.sh/helm/v4/cmd/helm",
+        what: "It installs the chart.",
+        keep: &[],
+        release: Some("helm.sh/helm/v4/internal/version.version"),
+    };
+    PROGRAM.get_or_init(|| helm.get()).as_deref().map_err(Clone::clone)
 }

@@ -15,16 +15,23 @@ pub struct Build {
     pub what: String,
     /// As in `kube-1.36.3`: its place in the cache, less a key of all that it is built from.
     pub name: String,
-    /// The files that it is built from; they lie together while it is.
-    pub sources: Vec<PathBuf>,
+    /// What it is built from.
+    pub sources: Vec<Source>,
     /// The package, as `go build` takes it.
     pub package: &'static str,
     pub linked_with: String,
     /// How long the first time takes, and what one can do where it fails.
-    pub takes: &'static str,
+    pub takes: String,
     pub ways: &'static str,
     /// Files of a module that are kept beside the program.
     pub keep: Option<Kept>,
+}
+
+/// A file, and where it lies among the others while they are built.
+#[derive(Clone)]
+pub struct Source {
+    pub file: PathBuf,
+    pub place: &'static str,
 }
 
 /// Files of a module that a program reads when it runs.
@@ -62,7 +69,7 @@ impl Build {
 
     fn program(&self) -> Result<PathBuf, Trouble> {
         let mut key = Sha256::new();
-        for file in &self.sources {
+        for Source { file, .. } in &self.sources {
             key.update(Sha256::digest(fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?));
         }
         let key: String = key.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
@@ -74,9 +81,10 @@ impl Build {
         let work = PathBuf::from(format!("{}.building", program.display()));
         let trouble = |error: std::io::Error| format!("{}: {error}", work.display());
         let _ = fs::remove_dir_all(&work);
-        fs::create_dir_all(&work).map_err(trouble)?;
-        for file in &self.sources {
-            fs::copy(file, work.join(file.file_name().unwrap_or_default())).map_err(trouble)?;
+        for Source { file, place } in &self.sources {
+            let place = work.join(place);
+            fs::create_dir_all(place.parent().unwrap_or(&work)).map_err(trouble)?;
+            fs::copy(file, place).map_err(trouble)?;
         }
         let start = Instant::now();
         say(&format!("Building {} from Go modules into {}. {}", self.what, program.display(), self.takes));
@@ -118,6 +126,14 @@ impl Build {
         go.args(arguments).current_dir(work).env("CGO_ENABLED", "0").env_remove("GOWORK");
         go
     }
+}
+
+/// The release of a module that a `go.mod` asks for, without the `v`.
+pub fn release_of(file: &Path, module: &str) -> Result<String, Trouble> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut asked = text.lines().filter_map(|line| line.trim().trim_start_matches("require ").strip_prefix(module)?.strip_prefix(" v"));
+    let release = asked.next().and_then(|rest| rest.split(' ').next());
+    release.map(str::to_owned).ok_or_else(|| format!("{} does not ask for {module}", file.display()))
 }
 
 /// Outside the checkout: it outlives `cargo clean`, and all checkouts share it.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::api::Api;
 use super::held::Held;
 use super::plane::{Plane, User};
-use super::{Trouble, parts, wait};
+use super::{Trouble, tools, wait};
 
 static ONE: Mutex<()> = Mutex::new(());
 
@@ -28,7 +28,7 @@ impl CertManager {
     /// Starts it. `merging`: new authorities are added to a bundle, as from 1.19 on; else they replace what is there.
     pub fn start(plane: &Plane, merging: bool) -> Result<CertManager, Trouble> {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let (program, kinds) = parts::cert_manager()?;
+        let (program, kinds) = tools::cert_manager()?;
         let kubectl = plane.kubectl(User::Admin, "default");
         for file in kinds {
             kubectl.run(&["apply", "--server-side", "--force-conflicts", "-f", &file.display().to_string()]).fine();

@@ -21,6 +21,7 @@ pub mod podgraft;
 pub mod runs;
 pub mod stage;
 pub mod story;
+pub mod tools;
 pub mod wait;
 
 /// Why there is no control plane: a sentence for the person who ran the tests.

@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::held::Held;
-use super::parts;
 use super::plane::{Plane, User};
-use super::{Trouble, wait};
+use super::{Trouble, tools, wait};
 
 /// Simulated nodes have it: a Pod comes to one only where a story wants it to.
 const TAINT: &str = "podgraft.dev/simulated";
@@ -51,7 +50,7 @@ impl Nodes {
             start("kube-scheduler", plane.parts().servant("kube-scheduler")?, &[("config", file.into()), ("secure-port", "0".into())])?;
         let mut kwok = start(
             "kwok",
-            parts::kwok()?,
+            tools::kwok()?,
             &[
                 ("kubeconfig", kubeconfig("kwok").into()),
                 ("manage-nodes-with-annotation-selector", format!("{}={}", OURS.0, OURS.1).into()),

@@ -1,16 +1,15 @@
 //! Where the parts of a control plane come from: built from their Go modules, once; or a folder that `KUBEBUILDER_ASSETS` names. What such a
-//! folder seldom has is built all the same, and simulated nodes are.
+//! folder seldom has is built all the same.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::built::{Build, Kept};
+use super::built::{Build, Source, release_of};
 use super::{Trouble, say};
 
-/// What we build from: for Kubernetes one `main.go`, and one `go.mod` with `go.sum` a version; for kwok a `go.mod` with `go.sum`.
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
+/// What we build from: one `main.go`, and one `go.mod` with `go.sum` a version.
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/kube");
 
 /// The newest version, which is tested first.
 const NEWEST: &str = "1.36";
@@ -21,26 +20,6 @@ pub const OLDEST: &str = "1.34";
 /// What one can do where there is no control plane.
 const WAYS: &str = "Install Go (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kubectl and \
                     kube-controller-manager, or leave these tests out with PODGRAFT_TEST_CLUSTER=off";
-
-/// The same for what is built either way.
-const WAYS_TO_REST: &str = "Install Go (https://go.dev/dl), or leave these tests out with PODGRAFT_TEST_CLUSTER=off";
-
-/// What kwok does with Nodes and Pods, in its own module's words: a Node is ready, a Pod runs at once, one of a Job completes, one that is
-/// deleted is gone.
-const STAGES: [&str; 4] = [
-    "kustomize/stage/node/fast/node-initialize.yaml",
-    "kustomize/stage/pod/fast/pod-ready.yaml",
-    "kustomize/stage/pod/fast/pod-complete.yaml",
-    "kustomize/stage/pod/fast/pod-delete.yaml",
-];
-
-/// cert-manager's own kinds, of its module.
-const CERT_MANAGER_KINDS: [&str; 4] = [
-    "deploy/crds/cert-manager.io_certificaterequests.yaml",
-    "deploy/crds/cert-manager.io_certificates.yaml",
-    "deploy/crds/cert-manager.io_clusterissuers.yaml",
-    "deploy/crds/cert-manager.io_issuers.yaml",
-];
 
 /// What stands for a version where the user has a folder: it has one version, whatever it is.
 const ASSETS: &str = "assets";
@@ -127,71 +106,23 @@ fn minor_of(apiserver: &Path) -> Result<String, Trouble> {
     Ok(release.split('.').take(2).collect::<Vec<_>>().join("."))
 }
 
-/// How kwok is run: with its stages. The first time this takes a minute or two.
-pub fn kwok() -> Result<Vec<OsString>, Trouble> {
-    let sources = ["go.mod", "go.sum"].map(|file| Path::new(SOURCE).join("kwok").join(file)).to_vec();
-    let release = release_of(&sources[0], "sigs.k8s.io/kwok")?;
-    let build = Build {
-        what: format!("kwok {release}"),
-        name: format!("kwok-{release}"),
-        sources,
-        package: "sigs.k8s.io/kwok/cmd/kwok",
-        linked_with: "-s -w".to_owned(),
-        takes: "It simulates nodes. The first time this takes a minute or two.",
-        ways: WAYS_TO_REST,
-        keep: Some(Kept { module: "sigs.k8s.io/kwok", files: &STAGES }),
-    };
-    let program = build.get()?;
-    let mut command: Vec<OsString> = vec![program.clone().into()];
-    for stage in STAGES {
-        command.extend(["--config".into(), Build::kept(&program, stage).into()]);
-    }
-    Ok(command)
-}
-
-/// cert-manager: its program, whose first argument says which part it is, and the manifests of its kinds. The first time this takes some minutes.
-pub fn cert_manager() -> Result<(PathBuf, Vec<PathBuf>), Trouble> {
-    let sources = ["go.mod", "go.sum", "main.go"].map(|file| Path::new(SOURCE).join("cert-manager").join(file)).to_vec();
-    let module = "github.com/cert-manager/cert-manager";
-    let release = release_of(&sources[0], module)?;
-    let build = Build {
-        what: format!("cert-manager {release}"),
-        name: format!("cert-manager-{release}"),
-        sources,
-        package: ".",
-        linked_with: "-s -w".to_owned(),
-        takes: "It renews certificates as in a cluster. The first time this takes some minutes.",
-        ways: WAYS_TO_REST,
-        keep: Some(Kept { module, files: &CERT_MANAGER_KINDS }),
-    };
-    let program = build.get()?;
-    let kinds = CERT_MANAGER_KINDS.iter().map(|file| Build::kept(&program, file)).collect();
-    Ok((program, kinds))
-}
-
 fn kubernetes(version: &str) -> Result<Build, Trouble> {
-    let modules = Path::new(SOURCE).join("kube").join(format!("v{version}"));
+    let modules = Path::new(SOURCE).join(format!("v{version}"));
     let release = release_of(&modules.join("go.mod"), "k8s.io/kubernetes").map_err(|trouble| {
         format!("there are no modules for Kubernetes {version} ({trouble}); tests/cluster/kube/module.sh RELEASE writes them")
     })?;
     Ok(Build {
         what: format!("etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl {release}"),
         name: format!("kube-{release}"),
-        sources: vec![modules.join("go.mod"), modules.join("go.sum"), Path::new(SOURCE).join("kube/main.go")],
+        sources: [(&*modules, "go.mod"), (&modules, "go.sum"), (Path::new(SOURCE), "main.go")]
+            .map(|(folder, place)| Source { file: folder.join(place), place })
+            .to_vec(),
         package: ".",
         linked_with: named(&release),
-        takes: "The first time this takes some minutes, and 3 GB of Go's cache; interrupted, it goes on where it was.",
+        takes: "The first time this takes some minutes, and 3 GB of Go's cache; interrupted, it goes on where it was.".to_owned(),
         ways: WAYS,
         keep: None,
     })
-}
-
-/// The release of a module that a `go.mod` asks for, without the `v`.
-pub fn release_of(file: &Path, module: &str) -> Result<String, Trouble> {
-    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let mut asked = text.lines().filter_map(|line| line.trim().trim_start_matches("require ").strip_prefix(module)?.strip_prefix(" v"));
-    let release = asked.next().and_then(|rest| rest.split(' ').next());
-    release.map(str::to_owned).ok_or_else(|| format!("{} does not ask for {module}", file.display()))
 }
 
 /// Without its version the API server calls itself `v0.0.0-master`, and clients stumble.

@@ -10,7 +10,7 @@ use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 use super::parts::Parts;
 use super::plane::Plane;
 use super::story::{Stories, Story};
-use super::{Trouble, parts, say};
+use super::{Trouble, parts, say, tools};
 
 /// How many stories go on at once, where nobody says it: they wait for most of their time, for a rotation say, and not for a processor.
 const AT_ONCE: usize = 8;
@@ -63,8 +63,8 @@ fn run_version(arguments: &Arguments, runs: &Path, stories: &[(&str, Stories)], 
 /// Builds what most stories need, where it is not there.
 pub fn build(versions: &[String]) -> Result<(), Trouble> {
     versions.iter().try_for_each(|version| Parts::get(version).map(drop))?;
-    parts::kwok()?;
-    parts::cert_manager().map(drop)
+    tools::kwok()?;
+    tools::cert_manager().map(drop)
 }
 
 struct Stage {
