@@ -15,6 +15,10 @@ help: ## Show this
 run: ## Build and serve: presets of policies/, no cluster, no configuration
 	@exec $(CARGO) run --quiet --locked -- serve
 
+# Tests wait for most of their time, and a control plane's programs spend much of theirs on garbage that they have the memory for.
+test: export RUST_TEST_THREADS ?= 6
+test: export GOGC ?= 400
+
 test: ## Run every test, on real API servers too (PODGRAFT_TEST_CLUSTER=off leaves those out)
 	$(CARGO) test --locked
 	@if [ "$$PODGRAFT_TEST_CLUSTER" = off ]; then echo "LEFT OUT: no test against a real API server was run (PODGRAFT_TEST_CLUSTER=off)"; fi
@@ -43,4 +47,4 @@ bench-cluster: ## What a Pod's creation gains in latency on a real API server, b
 
 $(DENY):
 	@echo "building cargo-deny $(DENY_VERSION), once, into $(PODGRAFT_CACHE)/tools: takes some minutes"
-	$(CARGO) install --quiet --locked --root $(PODGRAFT_CACHE)/tools --version $(DENY_VERSION) cargo-deny
+	$(CARGO) install --quiet --locked --debug --root $(PODGRAFT_CACHE)/tools --version $(DENY_VERSION) cargo-deny

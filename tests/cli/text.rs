@@ -1,6 +1,5 @@
 //! Bytes: what was not changed stays as it was, whatever the file is written in.
 
-use std::io::Read;
 use std::process::Stdio;
 
 use super::shell::{Folder, podgraft, run, sh, written};
@@ -220,27 +219,13 @@ fn colours_are_for_terminals() {
     let plain = written(podgraft().args(diff).current_dir(&folder.0), "", 0);
     assert!(!plain.contains('\u{1b}'));
     let on_a_terminal = |variables: &[(&str, &str)]| {
-        let (mut ours, theirs) = terminal();
-        let status = podgraft().args(diff).current_dir(&folder.0).envs(variables.iter().copied()).stdout(theirs).status().unwrap();
-        assert!(status.success());
-        let mut text = vec![0; 1 << 16];
-        let length = ours.read(&mut text).unwrap();
-        String::from_utf8_lossy(&text[..length]).into_owned()
+        // `script` has a terminal for it.
+        let line = format!("script -qec 'podgraft {}' /dev/null </dev/null", diff.join(" "));
+        written(sh(&line).current_dir(&folder.0).envs(variables.iter().copied()), "", 0)
     };
     assert!(on_a_terminal(&[("TERM", "xterm")]).contains("\u{1b}[32m+"));
     for variables in [&[("TERM", "xterm"), ("NO_COLOR", "1")][..], &[("TERM", "dumb")]] {
         assert!(!on_a_terminal(variables).contains('\u{1b}'), "{variables:?}");
     }
     assert!(on_a_terminal(&[("TERM", "xterm"), ("NO_COLOR", "")]).contains('\u{1b}'));
-}
-
-/// A pseudo-terminal, both ends.
-fn terminal() -> (std::fs::File, std::fs::File) {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let name = ptsname(&ours, Vec::new()).unwrap();
-    let theirs = std::fs::OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    (std::fs::File::from(ours), theirs)
 }

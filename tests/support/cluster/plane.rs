@@ -32,6 +32,19 @@ rules:
   - level: None
 ";
 
+/// Metrics of the API server that nobody reads here. To write them out, two megabytes each time, took a fifth of its processor time.
+const UNREAD: [&str; 9] = [
+    "apiserver_admission_controller_admission_duration_seconds",
+    "apiserver_request_body_size_bytes",
+    "apiserver_request_duration_seconds",
+    "apiserver_request_sli_duration_seconds",
+    "apiserver_response_sizes",
+    "apiserver_watch_cache_read_wait_seconds",
+    "apiserver_watch_events_sizes",
+    "apiserver_watch_list_duration_seconds",
+    "etcd_request_duration_seconds",
+];
+
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum User {
@@ -147,6 +160,7 @@ impl Plane {
             ("authorization-mode", "RBAC".to_owned()),
             ("token-auth-file", at("tokens.csv")),
             ("allow-privileged", "true".to_owned()),
+            ("disabled-metrics", UNREAD.join(",")),
             ("audit-policy-file", at("audit.yaml")),
             ("audit-log-path", log("audit").display().to_string()),
         ];
