@@ -6,6 +6,9 @@
 #[allow(dead_code, reason = "every test program takes what it needs")]
 mod harness;
 
+#[path = "../support/debian.rs"]
+mod debian;
+
 mod alerts;
 mod asked;
 mod helm;
