@@ -4,6 +4,8 @@
 
 #[path = "support/client.rs"]
 mod client;
+#[path = "support/debian.rs"]
+mod debian;
 #[path = "support/made.rs"]
 mod made;
 #[path = "support/process.rs"]
@@ -15,6 +17,8 @@ mod certificates;
 mod connections;
 #[path = "server/deadlines.rs"]
 mod deadlines;
+#[path = "server/lasting.rs"]
+mod lasting;
 #[path = "server/leaving.rs"]
 mod leaving;
 #[path = "server/memory.rs"]
@@ -25,6 +29,8 @@ mod presets;
 mod reviews;
 #[path = "server/start.rs"]
 mod start;
+#[path = "server/surroundings.rs"]
+mod surroundings;
 #[path = "server/traffic.rs"]
 mod traffic;
 #[path = "server/validate.rs"]

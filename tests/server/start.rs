@@ -158,23 +158,26 @@ fn in_a_cluster_it_is_ready_when_the_cluster_was_listed() {
     let off = Process::of(cluster("off"));
     assert_eq!((off.ready(), labels_added(&off.connect().review(&review("x")).json())), (200, vec!["a=1".to_owned()]));
     refused(&cluster("auto").output().unwrap(), "cannot reach the cluster");
-    // Nobody listens on port 1.
-    let config = "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: a, user: {token: x}}],\
-                  contexts: [{name: a, context: {cluster: a, user: a}}], current-context: a}";
-    let config = Folder::holding("config", config);
-    let mut program = cluster("auto");
-    let server = Process::of({
-        program.env("KUBECONFIG", config.path().join("config"));
-        program
-    });
-    let answer = server.connect().review(&review("x"));
-    answer.assert_error(503);
-    assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
-    assert!(answer.text().contains(": not listed yet"), "{}", answer.text());
-    let readiness = get(server.admin, "/readyz?verbose").unwrap();
-    assert_eq!(readiness.status, 503);
-    for source in ["config_maps", "namespaces", "podpresets", "clusterpodpresets"] {
-        assert!(readiness.text().contains(&format!("[-]{source} failed: not listed yet")), "{}", readiness.text());
+    // Nobody listens on port 1, and no name server knows a name of `.invalid` (RFC 6761).
+    for (address, why) in [("127.0.0.1:1", "onnect"), ("api.invalid", "dns error")] {
+        let config = "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: 'https://ADDRESS'}}], users: [{name: a, user: {token: x}}],\
+                      contexts: [{name: a, context: {cluster: a, user: a}}], current-context: a}";
+        let config = Folder::holding("config", &config.replace("ADDRESS", address));
+        let mut program = cluster("auto");
+        let server = Process::of({
+            program.env("KUBECONFIG", config.path().join("config"));
+            program
+        });
+        let answer = server.connect().review(&review("x"));
+        answer.assert_error(503);
+        assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
+        assert!(answer.text().contains(": not listed yet"), "{}", answer.text());
+        let readiness = get(server.admin, "/readyz?verbose").unwrap();
+        assert_eq!(readiness.status, 503);
+        for source in ["config_maps", "namespaces", "podpresets", "clusterpodpresets"] {
+            assert!(readiness.text().contains(&format!("[-]{source} failed: not listed yet")), "{}", readiness.text());
+        }
+        eventually("the log says why", || server.log().contains(why));
     }
     // There is nowhere else that presets could come from without a cluster, so the default directory has to be there.
     let nowhere = Folder::new();

@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::calls;
 use super::scene::Scene;
+use crate::harness::podgraft::Serving;
 use crate::harness::story::Story;
-use crate::harness::wait;
+use crate::harness::{say, wait};
 
 /// Everything has to be in a bundle for two seconds (a twentieth of it) before anybody relies on it.
 const FLAGS: [&str; 3] = ["--certs=managed", "--ca-lifetime=40s", "--leaf-lifetime=30s"];
@@ -37,15 +38,36 @@ pub fn nothing(story: &Story) {
     calls.all_fine();
     assert_eq!(scene.shown().into_iter().collect::<BTreeSet<_>>().len(), 1);
     assert_eq!(scene.metrics("podgraft_certificate_trusted", ""), [1.0; 5]);
-    // The Lease is nobody's: it is held while somebody writes.
-    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases/podgraft-tls", scene.account.namespace);
-    wait::until("the Lease to be given back", || {
-        let lease = story.api.get(&path).unwrap().object("the Lease");
-        if lease["spec"]["holderIdentity"].is_null() { Ok(()) } else { Err(lease["spec"].to_string()) }
-    });
+    until_nobody_writes(&scene);
     let authority = scene.metrics("podgraft_certificate_not_after_timestamp_seconds", "certificate=\"ca\"")[0] as i64;
     let left = authority - unix_now();
     assert!((1824 * 86_400..=1825 * 86_400).contains(&left), "{left}");
+}
+
+/// The Lease is held while somebody writes, and nobody's otherwise.
+fn until_nobody_writes(scene: &Scene) {
+    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases/podgraft-tls", scene.account.namespace);
+    wait::until("the Lease to be given back", || {
+        let lease = scene.story.api.get(&path).unwrap().object("the Lease");
+        if lease["spec"]["holderIdentity"].is_null() { Ok(()) } else { Err(lease["spec"].to_string()) }
+    });
+}
+
+/// Five that start at the same moment with nothing there, again and again: each time they come to one authority.
+pub fn starts(story: &Story) {
+    let mut scene = Scene::new(story, true);
+    let mut seen = BTreeSet::new();
+    for _ in 0..calls::rounds(story) {
+        scene.start(5, &["--certs=managed"]);
+        wait::until("what the Secret holds to be trusted", || scene.trusted());
+        scene.until_shown(&scene.secret("tls.crt"));
+        assert_eq!(Authority::all_in(scene.secret("ca.crt").as_bytes()).len(), 1);
+        assert!(seen.insert(scene.secret("ca.crt")), "an authority of an earlier start");
+        scene.in_force();
+        until_nobody_writes(&scene);
+        scene.kill_all();
+        story.api.delete(&scene.secret_path()).unwrap().object("the Secret, gone");
+    }
 }
 
 /// Certificate and authority of last week.
@@ -135,8 +157,26 @@ fn rotations(story: &Story, kept: bool) {
         scene.leave_slowly();
     }
     let rounds = calls::rounds(story);
-    let calls = scene.under_calls(2, || (0..rounds).for_each(|_| rotate(&scene)));
+    let mut early = Vec::new();
+    let calls = scene.under_calls(2, || {
+        for number in 0..rounds {
+            // Once caches and connections are there.
+            if number == rounds.div_ceil(4) {
+                early = scene.replicas.iter().map(Serving::takes).collect();
+            }
+            rotate(&scene);
+        }
+    });
     calls.all_fine();
+    for (replica, early) in scene.replicas.iter().zip(early) {
+        wait::until("no more files to be open than after a quarter, but for a few connections", || {
+            let now = replica.takes();
+            if now.files <= early.files + 4 { Ok(()) } else { Err(now) }
+        });
+        let now = replica.takes();
+        say(&format!("{}: {rounds} rotations, after a quarter of them {early:?}, now {now:?}", story.name));
+        assert!(now.memory <= early.memory + (early.memory / 8).max(4 << 20), "{early:?}, {now:?}");
+    }
     for reloads in scene.metrics("podgraft_reloads_total", "what=\"certificate\",result=\"ok\"") {
         assert!(reloads >= rounds as f64, "{reloads}");
     }

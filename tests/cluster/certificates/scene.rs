@@ -255,6 +255,12 @@ impl<'s> Scene<'s> {
         self.replicas[number].held.signal("KILL");
     }
 
+    /// Kills all of them, and takes what led to them away.
+    pub fn kill_all(&mut self) {
+        self.front = None;
+        self.replicas.clear();
+    }
+
     /// Those that were not killed.
     pub fn living(&self) -> impl Iterator<Item = &Serving> {
         self.replicas.iter().enumerate().filter(|(number, _)| !self.dead.borrow().contains(number)).map(|(_, replica)| replica)

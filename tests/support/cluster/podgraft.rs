@@ -111,6 +111,15 @@ impl Drop for Registered {
     }
 }
 
+/// What a process takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Takes {
+    /// Resident, bytes.
+    pub memory: u64,
+    /// Open ones, but for connections to the webhook: those last as long as the API server likes.
+    pub files: usize,
+}
+
 /// A running Podgraft.
 pub struct Serving {
     pub held: Held,
@@ -212,6 +221,16 @@ impl Serving {
     pub fn metric(&self, name: &str, labels: &str) -> Result<f64, String> {
         let text = ureq::get(format!("http://{}/metrics", self.admin)).call().and_then(|mut answer| answer.body_mut().read_to_string());
         Ok(sum(&text.map_err(|error| error.to_string())?, name, labels))
+    }
+
+    /// What it takes now (`proc(5)`).
+    pub fn takes(&self) -> Takes {
+        let of = |what: &str| format!("/proc/{}/{what}", self.held.id());
+        let status = fs::read_to_string(of("status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).unwrap();
+        let calls = self.metric("podgraft_connections", "").unwrap() as usize;
+        let files = fs::read_dir(of("fd")).unwrap().count().saturating_sub(calls);
+        Takes { memory: resident.parse::<u64>().unwrap() * 1024, files }
     }
 
     /// Waits until the API server asks it about Pods of a namespace.

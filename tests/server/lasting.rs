@@ -1,0 +1,106 @@
+//! What must not grow: memory and open files, however many reviews are answered, and however often presets and certificates change.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::client::{Client, Failures};
+use crate::made::{Folder, certificate, labelling, labels_added, review};
+use crate::process::{Process, eventually};
+
+const MIB: u64 = 1 << 20;
+
+/// Reviews, and for each ten thousand of them a rotation, five at least. `PODGRAFT_TEST_REVIEWS=1000000` asks for a million and a hundred, which
+/// takes some minutes.
+fn reviews() -> usize {
+    std::env::var("PODGRAFT_TEST_REVIEWS").map_or(20_000, |number| number.parse().expect("PODGRAFT_TEST_REVIEWS is no number"))
+}
+
+/// Four callers, whose connections last for fifty reviews, until all were asked for and the work is done.
+fn under_reviews(server: &Process, wanted: usize, answers: &AtomicUsize, work: impl FnOnce()) {
+    let (done, failures) = (AtomicBool::new(false), Failures::default());
+    let going = || !done.load(Ordering::Relaxed) || answers.load(Ordering::Relaxed) < wanted;
+    let call = || -> Result<(), String> {
+        let mut client = Client::connect(server.webhook).map_err(|error| error.to_string())?;
+        for _ in 0..50 {
+            let answer = client.post("/mutate?timeout=10s", &review("lasting")).map_err(|error| error.to_string())?;
+            if answer.status != 200 || labels_added(&answer.json()).len() != 1 {
+                return Err(format!("{answer:?}"));
+            }
+            answers.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    /// Callers end also where the work does not succeed.
+    struct Done<'d>(&'d AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    std::thread::scope(|scope| {
+        let _done = Done(&done);
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while going() {
+                    if let Err(failure) = call() {
+                        failures.add(failure);
+                        break;
+                    }
+                }
+            });
+        }
+        work();
+    });
+    failures.assert_none();
+}
+
+#[test]
+fn memory_and_open_files_stay_as_they_are() {
+    let wanted = reviews();
+    let rotations = (wanted / 10_000).max(5);
+    let (presets, files) = (Folder::new(), Folder::new());
+    let mount = |number: usize| {
+        let pair = certificate(-3600, 3600 + i64::try_from(number).unwrap());
+        files.mount(&[("tls.crt", &pair.cert), ("tls.key", &pair.key)]);
+        presets.mount(&[("a.yaml", &labelling("round", &number.to_string()))]);
+        pair
+    };
+    mount(0);
+    let (cert, key) = (files.file("tls.crt"), files.file("tls.key"));
+    let server = Process::start(&["--presets", presets.text(), "--tls-cert", &cert, "--tls-key", &key]);
+    let answers = AtomicUsize::new(0);
+    // Threads, pools and the allocator have what they need after a fifth.
+    let mut early = (0, 0);
+    under_reviews(&server, wanted, &answers, || {
+        for number in 1..=rotations {
+            let pair = mount(number);
+            eventually("pair and presets are in force", || {
+                let mut client = server.connect();
+                let labels = labels_added(&client.review(&review("look")).json());
+                client.certificate() == pair.der && labels == [format!("round={number}")]
+            });
+            if number == rotations.div_ceil(5) {
+                eventually("a fifth is answered", || answers.load(Ordering::Relaxed) >= wanted / 5);
+                early = (server.resident(), server.files());
+            }
+        }
+        // `eventually` has no patience for a million.
+        while answers.load(Ordering::Relaxed) < wanted && server.ready() == 200 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    // Those of the last callers are closed in a moment.
+    let (memory, open) = early;
+    eventually("no more files to be open than after a fifth", || server.files() <= open);
+    let now = server.resident();
+    println!(
+        "{} reviews, {rotations} rotations: resident {:.1} MiB after a fifth and {:.1} at the end, open files {open} and {}",
+        answers.load(Ordering::Relaxed),
+        memory as f64 / MIB as f64,
+        now as f64 / MIB as f64,
+        server.files()
+    );
+    assert!(now <= memory + (memory / 8).max(4 * MIB), "{memory} bytes after a fifth, {now} at the end");
+    let rotated = format!("{}", server.metric("podgraft_reloads_total{what=\"certificate\",result=\"ok\"}"));
+    assert_eq!(rotated, rotations.to_string());
+}
