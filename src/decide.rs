@@ -45,6 +45,12 @@ impl Skip {
         Skip::TooLarge,
     ];
 
+    /// Whether no preset has a say in it.
+    #[must_use]
+    pub fn whatever_the_presets(self) -> bool {
+        matches!(self, Skip::NotPodCreate | Skip::NoObject | Skip::ExemptNamespace | Skip::MirrorPod)
+    }
+
     /// The word in log, metric and audit annotation.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -112,6 +118,8 @@ pub struct Decision<'a> {
     pub warnings: Vec<String>,
     /// Self-checks that failed, each with what was found.
     pub faults: Vec<Fault>,
+    /// Places of presets that were selected, and are left out with all but the first layer.
+    pub dropped: Vec<u32>,
 }
 
 /// Bytes of a patched Pod at most: etcd's limit for one request.
@@ -120,8 +128,12 @@ pub const MAX_POD: usize = 1_572_864;
 pub const MAX_ANNOTATIONS: usize = 262_144;
 
 impl<'a> Decision<'a> {
+    fn new(skip: Option<Skip>) -> Decision<'a> {
+        Decision { skip, grafting: None, refused: None, warnings: Vec::new(), faults: Vec::new(), dropped: Vec::new() }
+    }
+
     fn skipped(skip: Skip) -> Decision<'a> {
-        Decision { skip: Some(skip), grafting: None, refused: None, warnings: Vec::new(), faults: Vec::new() }
+        Decision::new(Some(skip))
     }
 
     /// The draft whose operations are the patch, where there is something to change and the Pod is not refused.
@@ -159,7 +171,7 @@ pub fn decide<'a>(case: &Case<'_, 'a>, presets: &'a PresetSet) -> Result<Decisio
     if grafting.members.is_empty() {
         return Ok(Decision::skipped(skip.unwrap_or(Skip::NoMatch)));
     }
-    let mut decision = Decision { skip, grafting: None, refused: None, warnings: Vec::new(), faults: Vec::new() };
+    let mut decision = Decision::new(skip);
     match judge(case, &choice, &grafting) {
         Ok(()) => settle(case, &mut decision, grafting),
         Err(trouble) => fall_back(case, &choice, &mut decision, grafting, trouble)?,
@@ -258,6 +270,8 @@ fn fall_back<'a>(
         decision.grafting = Some(stripped(alone));
         return Ok(());
     }
+    let second = whole.members.iter().filter(|member| !member.preset.is_first_layer());
+    decision.dropped = second.map(|member| member.place).collect();
     settle(case, decision, alone);
     Ok(())
 }

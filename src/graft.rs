@@ -192,8 +192,12 @@ fn fates(subject: &Subject<'_>, presets: &PresetSet, decision: &Decision<'_>) ->
         Scope::Cluster => true,
         Scope::Namespace(namespace) => namespace == subject.namespace,
     };
-    let of = |preset: &Preset| PresetFate { record: preset.record().to_owned(), fate: fate(subject, preset, decision) };
-    presets.presets().iter().map(|preset| &**preset).filter(exists).map(of).collect()
+    let dropped = |place: usize| decision.dropped.iter().any(|one| *one as usize == place);
+    let of = |(place, preset): (usize, &Preset)| {
+        let fate = if dropped(place) { Fate::Stopped { by: Vec::new() } } else { fate(subject, preset, decision) };
+        PresetFate { record: preset.record().to_owned(), fate }
+    };
+    presets.presets().iter().map(|preset| &**preset).enumerate().filter(|(_, preset)| exists(preset)).map(of).collect()
 }
 
 fn fate(subject: &Subject<'_>, preset: &Preset, decision: &Decision<'_>) -> Fate {

@@ -24,7 +24,7 @@ pub enum Became {
     Excluded,
     /// Its own conflicts stopped it.
     InConflict,
-    /// The conflict of another preset stopped it.
+    /// The conflict of another preset stopped it, or it is left out with all others: the Pod would be too large, or a self-check failed.
     Stopped,
     /// Nothing of it could be applied.
     Nothing,

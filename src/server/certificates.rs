@@ -37,7 +37,7 @@ impl Certificates {
         let around = Around { metrics: Arc::clone(metrics), ready: ready.clone(), lasts: config.watch };
         let registration = cluster.zip(config.webhook_configuration.as_deref()).map(|(client, name)| {
             let (sender, receiver) = watch::channel(Arc::new(Registration::Unread));
-            watches.extend(webhook_config::watch(client, name, &around, sender, bell.clone()));
+            watches.extend(webhook_config::watch(client, name, &around, &sender, &bell));
             receiver
         });
         let identity = Arc::new(Identity::default());

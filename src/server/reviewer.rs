@@ -18,7 +18,9 @@ use super::store::statuses::Statuses;
 use super::store::{Object, Snapshot, Store};
 use super::units;
 use crate::admit::{self, Admission, Outcome, Refusal, Scratch, World};
+use crate::decide::Skip;
 use crate::pod::Owner;
+use crate::preset::PresetSet;
 
 /// A review that took longer gets a line in the log, as kube-apiserver traces webhooks at the same threshold.
 const SLOW: Duration = Duration::from_millis(500);
@@ -57,11 +59,9 @@ thread_local! {
 
 impl Answer for Grafter {
     fn answer(&self, body: &str, out: &mut String) -> Result<Admission, Refusal> {
-        // Without a preset that is there, "no patch" would be a wrong answer, and one that nobody asks again about.
-        if let Some(source) = self.store.lacks() {
-            return Err(Refusal::NotReady(format!("{source}: not listed yet")));
-        }
-        let snapshot = self.store.snapshot();
+        let lacks = self.store.lacks();
+        let (snapshot, none) = (self.store.snapshot(), PresetSet::default());
+        let presets = if lacks.is_some() { &none } else { &snapshot.presets };
         let labels = |namespace: &str| match &self.namespaces {
             Some(namespaces) => namespaces.labels(namespace),
             // Without a cluster to ask, every namespace has the one label that Kubernetes gives it, which is added in any case.
@@ -69,7 +69,17 @@ impl Answer for Grafter {
         };
         let world = World { exempt_namespaces: &self.exempt, namespace_labels: &labels };
         let mut scratch = SCRATCH.take();
-        let answered = admit::answer(body, &snapshot.presets, &world, &mut scratch, out);
+        let before = out.len();
+        let mut answered = admit::answer(body, presets, &world, &mut scratch, out);
+        // Without a preset that is there, "no patch" would be a wrong answer, and one that nobody asks again about.
+        let whatever = match &answered {
+            Ok(admission) => admission.skipped.is_some_and(Skip::whatever_the_presets),
+            Err(refusal) => matches!(refusal, Refusal::Bad { .. }),
+        };
+        if let Some(source) = lacks.filter(|_| !whatever) {
+            out.truncate(before);
+            answered = Err(Refusal::NotReady(format!("{source}: not listed yet")));
+        }
         // What a large one took goes back at once: every thread would keep the most that it ever had.
         if body.len() <= body::SMALL {
             SCRATCH.set(scratch);

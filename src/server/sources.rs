@@ -1,4 +1,4 @@
-//! What is watched in a cluster, and who takes it. Until each source was listed, or there is no such kind, no review is answered.
+//! What is watched in a cluster, and who takes it. Until each source was listed, or there is no such kind, no review is answered in which a preset may have a say.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -97,6 +97,8 @@ mod tests {
 
     use super::*;
     use crate::admit::Refusal;
+    use crate::decide::Skip;
+    use crate::pod;
     use crate::server::reviewer::{Answer, Grafter};
     use crate::server::scripted::{Asked, Scripted, failure, list};
 
@@ -136,6 +138,18 @@ mod tests {
             statuses: None,
         };
         let ask = || grafter.answer(REVIEW, &mut String::new());
+        // Where no preset has a say, none is missing, and what is no review never becomes one; who opted out may be a preset's all the same.
+        let told = |from: &str, to: &str| {
+            let mut out = String::new();
+            let answer = grafter.answer(&REVIEW.replacen(from, to, 1), &mut out).map(|admission| admission.skipped.map(Skip::word));
+            (answer, out.is_empty())
+        };
+        let annotated = |key: &str, value: &str| format!("\"metadata\":{{\"annotations\":{{\"{key}\":\"{value}\"}},");
+        let (mirror, excluded) = (annotated(pod::MIRROR, "x"), annotated(pod::EXCLUDE, "true"));
+        assert_eq!(told("CREATE", "UPDATE"), (Ok(Some("NotPodCreate")), false));
+        assert_eq!(told("\"metadata\":{", &mirror), (Ok(Some("MirrorPod")), false));
+        assert!(matches!(told("\"uid\":\"1\"", "\"uid\":1"), (Err(Refusal::Bad { .. }), true)));
+        assert!(matches!(told("\"metadata\":{", &excluded), (Err(Refusal::NotReady(_)), true)));
         while store.lacks() != Some("config_maps") {
             assert!(matches!(ask(), Err(Refusal::NotReady(_))));
             tokio::time::sleep(Duration::from_millis(1)).await;

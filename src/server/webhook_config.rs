@@ -27,59 +27,54 @@ enum Half {
 
 /// Watches the mutating and the validating configuration of one name for ever, and rings when they change. Needs a tokio runtime.
 #[must_use]
-pub fn watch(client: &Client, name: &str, around: &Around, known: watch::Sender<Arc<Registration>>, bell: Bell) -> [Watch; 2] {
+pub fn watch(client: &Client, name: &str, around: &Around, known: &watch::Sender<Arc<Registration>>, bell: &Bell) -> [Watch; 2] {
     let halves: Arc<Mutex<[Half; 2]>> = Arc::default();
-    let put = move |index: usize, half: Half| {
-        let mut halves = halves.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = halves.get_mut(index) {
-            *place = half;
+    let put = |index: usize| {
+        let (halves, known, bell) = (Arc::clone(&halves), known.clone(), bell.clone());
+        move |half: Half| {
+            let mut halves = halves.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(place) = halves.get_mut(index) {
+                *place = half;
+            }
+            known.send_replace(Arc::new(together(&halves)));
+            bell.ring();
         }
-        known.send_replace(Arc::new(together(&halves)));
-        bell.ring();
     };
-    let put = Arc::new(put);
-    let (first, second) = (
-        {
-            let put = Arc::clone(&put);
-            move |index, half| put(index, half)
-        },
-        move |index, half| put(index, half),
-    );
     [
         named::watch(
             "mutating_configuration",
             Api::<MutatingWebhookConfiguration>::all(client.clone()),
             name,
             around,
-            told(0, first, mutating),
+            told(put(0), mutating),
         ),
         named::watch(
             "validating_configuration",
             Api::<ValidatingWebhookConfiguration>::all(client.clone()),
             name,
             around,
-            told(1, second, validating),
+            told(put(1), validating),
         ),
     ]
 }
 
 /// Takes what is seen of one of them.
-fn told<K, P: Fn(usize, Half)>(index: usize, put: P, webhooks: fn(&K) -> Vec<Webhook>) -> impl FnMut(Glimpse<K>) + use<K, P> {
+fn told<K, P: Fn(Half)>(put: P, webhooks: fn(&K) -> Vec<Webhook>) -> impl FnMut(Glimpse<K>) + use<K, P> {
     let (mut read, mut refused) = (false, None);
     move |glimpse| match glimpse {
         Glimpse::Is(configuration) => {
             (read, refused) = (true, None);
-            put(index, Half::Read(webhooks(&configuration)));
+            put(Half::Read(webhooks(&configuration)));
         }
         Glimpse::Absent => {
             (read, refused) = (true, None);
-            put(index, Half::Read(Vec::new()));
+            put(Half::Read(Vec::new()));
         }
         Glimpse::Refused(why) => {
             let since: Instant = *refused.get_or_insert_with(Instant::now);
             if !read || since.elapsed() > REFUSED {
                 read = false;
-                put(index, Half::Refused(why));
+                put(Half::Refused(why));
             }
         }
         Glimpse::Away(why) => tracing::debug!(why, "the webhook configuration cannot be watched at the moment"),
@@ -166,14 +161,14 @@ mod tests {
     #[test]
     fn what_was_read_survives_a_refusal_of_a_moment() {
         let put: Mutex<Vec<&str>> = Mutex::default();
-        let note = |_: usize, half: Half| {
+        let note = |half: Half| {
             put.lock().unwrap().push(match half {
                 Half::Unread => "unread",
                 Half::Refused(_) => "refused",
                 Half::Read(_) => "read",
             });
         };
-        let mut told = told(0, &note, mutating);
+        let mut told = told(&note, mutating);
         told(Glimpse::Refused(String::new()));
         told(Glimpse::Is(Box::default()));
         told(Glimpse::Refused(String::new()));

@@ -91,3 +91,40 @@ fn a_pod_without_defaults_is_in_the_same_conflicts() {
     }
     assert_eq!(found, OFFLINE_DIFFERS, "{problems}");
 }
+
+/// What a Pod becomes too large with is left out with all others but those that nobody opts out of; of none of them it is said that it was not
+/// selected.
+#[test]
+fn what_makes_a_pod_too_large_is_said_to_be_left_out() {
+    let preset = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: podgraft.dev/v1beta1\nkind: ClusterPodPreset\nmetadata: {{name: {name}}}\nspec: {{selector: {{}}, {spec}}}\n---\n"
+        )
+    };
+    let large = format!("template: {{metadata: {{annotations: {{note: {}}}}}}}", "x".repeat(100 << 10));
+    let presets = [
+        preset("must", "optOut: Denied, env: [{name: A, value: '1'}]"),
+        preset("large", &large),
+        preset("small", "env: [{name: B, value: '1'}]"),
+        preset("other", "env: [{name: C, value: '1'}]").replace("selector: {}", "selector: {matchLabels: {app: other}}"),
+    ];
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: web, annotations: {{own: {}}}}}\nspec: {{containers: [{{name: app, image: nginx}}]}}\n",
+        "x".repeat(200 << 10)
+    );
+    let folder = Folder::new().with("presets/all.yaml", presets.concat()).with("pod.yaml", pod);
+    let output = run(podgraft().args(["explain", "--presets", "presets", "-f", "pod.yaml", "-o", "json"]).current_dir(&folder.0), "");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said = report[0]["presets"].as_array().unwrap_or_else(|| panic!("{report}"));
+    let became: Vec<(&str, &str)> = said.iter().map(|one| (one["preset"].as_str().unwrap(), one["became"].as_str().unwrap())).collect();
+    assert_eq!(
+        became,
+        [
+            ("clusterpodpreset-must", "applied"),
+            ("clusterpodpreset-large", "stopped"),
+            ("clusterpodpreset-other", "notSelected"),
+            ("clusterpodpreset-small", "stopped"),
+        ]
+    );
+}

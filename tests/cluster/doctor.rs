@@ -340,14 +340,12 @@ fn refused(patient: &Patient) {
 
 /// As it is installed: called by the Service's name, and seen at its address; from where that cannot be reached, in the Secret.
 fn behind_a_service(patient: &Patient) {
-    const ADDRESS: &str = "127.96.7.7";
     let namespace = &patient.account.namespace;
     patient.plane.kubectl(User::Admin, SHOP).run(&["delete", "configmap", "class"]).fine();
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "podgraft", "namespace": namespace},
-        "spec": {"clusterIP": ADDRESS, "ports": [{"port": 8443}]}});
-    patient.apply(namespace, &service);
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "podgraft"}, "spec": {"ports": [{"port": 8443}]}});
+    let service = patient.api.post(&format!("/api/v1/namespaces/{namespace}/services"), &service).object("the Service");
     let authority = &patient.plane.authority;
-    let listen = format!("--listen={ADDRESS}:8443");
+    let listen = format!("--listen={}:8443", service["spec"]["clusterIP"].as_str().unwrap());
     let serving = Serving::start_within(&patient.plane, &patient.account, "", &[&listen]).unwrap_or_else(|trouble| panic!("{trouble}"));
     let _registered = patient.register_service(&authority.pem);
     let asked = format!("podgraft.{namespace}.svc");

@@ -52,6 +52,7 @@ fn program() -> &'static Path {
         module: "github.com/prometheus/prometheus",
         package: "./prometheus",
         what: "Its engine is asked when alerts fire.",
+        ways: "Install Go (https://go.dev/dl)",
         keep: &[],
         release: None,
     };

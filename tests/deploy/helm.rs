@@ -76,6 +76,7 @@ fn program() -> Result<&'static Path, Trouble> {
         module: "helm.sh/helm/v4",
         package: "helm.sh/helm/v4/cmd/helm",
         what: "It installs the chart.",
+        ways: "Install Go (https://go.dev/dl)",
         keep: &[],
         release: Some("helm.sh/helm/v4/internal/version.version"),
     };

@@ -34,6 +34,7 @@ fn binary() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["rustc", "--locked", "--quiet", "--bin", "podgraft"]).current_dir(root());
     cargo.env("CARGO_TARGET_DIR", &target).env("CARGO_BUILD_BUILD_DIR", compiled).args(["--", "-C", "target-feature=+crt-static"]);
+    cargo.env_remove("CARGO_BUILD_TARGET");
     // What cargo tells a test about itself: build scripts would take it for a change, and all that is above them would be compiled again.
     for (name, _) in std::env::vars_os() {
         let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "OUT_DIR", "LD_LIBRARY_PATH"];

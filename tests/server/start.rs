@@ -144,8 +144,8 @@ fn an_empty_directory_is_fine() {
     }
 }
 
-/// Where there should be an API server and none answers, Podgraft is not ready, and answers no review, whatever presets it has: others may be
-/// missing. Where it cannot even ask, it says so.
+/// Where there should be an API server and none answers, Podgraft is not ready, and answers for no Pod that a preset may reach, whatever presets it
+/// has: others may be missing. Where it cannot even ask, it says so.
 #[test]
 fn in_a_cluster_it_is_ready_when_the_cluster_was_listed() {
     let presets = Folder::holding("a.yaml", &labelling("a", "1"));
@@ -159,7 +159,7 @@ fn in_a_cluster_it_is_ready_when_the_cluster_was_listed() {
     assert_eq!((off.ready(), labels_added(&off.connect().review(&review("x")).json())), (200, vec!["a=1".to_owned()]));
     refused(&cluster("auto").output().unwrap(), "cannot reach the cluster");
     // Nobody listens on port 1, and no name server knows a name of `.invalid` (RFC 6761).
-    for (address, why) in [("127.0.0.1:1", "onnect"), ("api.invalid", "dns error")] {
+    for (address, why) in [("127.0.0.1:1", "refused"), ("api.invalid", "dns error")] {
         let config = "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: 'https://ADDRESS'}}], users: [{name: a, user: {token: x}}],\
                       contexts: [{name: a, context: {cluster: a, user: a}}], current-context: a}";
         let config = Folder::holding("config", &config.replace("ADDRESS", address));
@@ -172,6 +172,9 @@ fn in_a_cluster_it_is_ready_when_the_cluster_was_listed() {
         answer.assert_error(503);
         assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
         assert!(answer.text().contains(": not listed yet"), "{}", answer.text());
+        // Where no preset has a say, none is missing.
+        let exempt = server.connect().review(&review("x").replace(r#""namespace":"shop""#, r#""namespace":"kube-system""#));
+        assert_eq!(exempt.json()["response"]["auditAnnotations"]["skipped"], "ExemptNamespace");
         let readiness = get(server.admin, "/readyz?verbose").unwrap();
         assert_eq!(readiness.status, 503);
         for source in ["config_maps", "namespaces", "podpresets", "clusterpodpresets"] {

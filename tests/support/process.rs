@@ -130,9 +130,10 @@ impl Process {
         line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
     }
 
-    /// How many files it has open, connections among them.
+    /// How many files it has open, but for connections to the webhook, which are their callers'.
     pub fn files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        let calls = self.metric("podgraft_connections") as usize;
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count().saturating_sub(calls)
     }
 
     /// Processor time spent, in hundredths of a second (`proc(5)`: utime and stime).

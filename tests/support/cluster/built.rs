@@ -123,7 +123,8 @@ impl Build {
 
     fn go(&self, work: &Path, arguments: &[&str]) -> Command {
         let mut go = Command::new("go");
-        go.args(arguments).current_dir(work).env("CGO_ENABLED", "0").env_remove("GOWORK");
+        // What is set for a control plane's programs is not meant for the compiler.
+        go.args(arguments).current_dir(work).env("CGO_ENABLED", "0").env_remove("GOWORK").env_remove("GOGC");
         go
     }
 }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use super::Trouble;
 use super::built::{Build, Kept, Source, release_of};
 
+/// What one can do where one of those that stand beside a control plane cannot be built.
+const WAYS: &str = "Install Go (https://go.dev/dl), or leave these tests out with PODGRAFT_TEST_CLUSTER=off";
+
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tools");
 
 /// What kwok does with Nodes and Pods, in its own module's words: a Node is ready, a Pod runs at once, one of a Job completes, one that is
@@ -33,6 +36,7 @@ pub fn kwok() -> Result<Vec<OsString>, Trouble> {
         module: "sigs.k8s.io/kwok",
         package: "sigs.k8s.io/kwok/cmd/kwok",
         what: "It simulates nodes.",
+        ways: WAYS,
         keep: &STAGES,
         release: None,
     };
@@ -51,6 +55,7 @@ pub fn cert_manager() -> Result<(PathBuf, Vec<PathBuf>), Trouble> {
         module: "github.com/cert-manager/cert-manager",
         package: "./cert-manager",
         what: "It renews certificates as in a cluster.",
+        ways: WAYS,
         keep: &CERT_MANAGER_KINDS,
         release: None,
     };
@@ -66,6 +71,8 @@ pub struct Tool {
     pub package: &'static str,
     /// What it does here.
     pub what: &'static str,
+    /// What one can do where it cannot be built.
+    pub ways: &'static str,
     /// Files of its module that it needs when it runs.
     pub keep: &'static [&'static str],
     /// The variable that says which release it is, where it has one that is not set by itself.
@@ -73,7 +80,7 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Its program. The first time this takes minutes.
+    /// Its program. The first time this takes some minutes.
     pub fn get(&self) -> Result<PathBuf, Trouble> {
         let release = release_of(&Path::new(MODULE).join("go.mod"), self.module)?;
         let places = ["go.mod", "go.sum", "cert-manager/main.go", "prometheus/main.go"];
@@ -84,8 +91,8 @@ impl Tool {
             sources: places.map(|place| Source { file: Path::new(MODULE).join(place), place }).to_vec(),
             package: self.package,
             linked_with: format!("-s -w{told}"),
-            takes: format!("{} The first time this takes a minute or two.", self.what),
-            ways: "Install Go (https://go.dev/dl), or leave these tests out with PODGRAFT_TEST_CLUSTER=off",
+            takes: format!("{} The first time this takes some minutes.", self.what),
+            ways: self.ways,
             keep: (!self.keep.is_empty()).then_some(Kept { module: self.module, files: self.keep }),
         };
         build.get()
