@@ -16,7 +16,7 @@ use crate::harness::story::Story;
 const PAUSE: Duration = Duration::from_millis(40);
 
 /// How often what is to be changed again and again is changed. What matters is Podgraft's, and little of it the API server's, so the old one is
-/// asked for a few only. `PODGRAFT_TEST_ROUNDS` says how often on all of them: a hundred take a quarter of an hour.
+/// asked for a few only. `PODGRAFT_TEST_ROUNDS` says how often on all of them: a hundred take some six minutes.
 pub fn rounds(story: &Story) -> usize {
     match std::env::var("PODGRAFT_TEST_ROUNDS") {
         Ok(rounds) => rounds.parse().expect("PODGRAFT_TEST_ROUNDS is no number"),
