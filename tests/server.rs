@@ -4,6 +4,8 @@
 
 #[path = "support/client.rs"]
 mod client;
+#[path = "support/clock.rs"]
+mod clock;
 #[path = "support/debian.rs"]
 mod debian;
 #[path = "support/made.rs"]

@@ -60,8 +60,9 @@ thread_local! {
 impl Answer for Grafter {
     fn answer(&self, body: &str, out: &mut String) -> Result<Admission, Refusal> {
         let lacks = self.store.lacks();
-        let (snapshot, none) = (self.store.snapshot(), PresetSet::default());
-        let presets = if lacks.is_some() { &none } else { &snapshot.presets };
+        let snapshot = self.store.snapshot();
+        let none = lacks.map(|_| PresetSet::default());
+        let presets = none.as_ref().unwrap_or(&snapshot.presets);
         let labels = |namespace: &str| match &self.namespaces {
             Some(namespaces) => namespaces.labels(namespace),
             // Without a cluster to ask, every namespace has the one label that Kubernetes gives it, which is added in any case.

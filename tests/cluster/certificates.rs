@@ -15,6 +15,7 @@ pub const STORIES: Stories = &[
     ("cert_manager_twenty_renewals_replaced_with_files", renewed::replacing_files),
     ("managed_five_start_with_nothing", managed::nothing),
     ("managed_five_start_again_and_again", managed::starts),
+    ("managed_a_clock_that_jumps_by_a_day", hindered::clock),
     ("managed_expired_ones_are_replaced_before_ready", managed::expired),
     ("managed_twenty_rotations_on_kept_connections", managed::rotations_kept),
     ("managed_twenty_rotations_on_new_connections", managed::rotations_new),

@@ -9,6 +9,10 @@
 #[path = "../support/client.rs"]
 #[allow(dead_code, reason = "a story takes what it needs")]
 mod client;
+#[path = "../support/clock.rs"]
+mod clock;
+#[path = "../support/debian.rs"]
+mod debian;
 #[path = "../support/cluster/mod.rs"]
 mod harness;
 #[path = "../support/mod.rs"]

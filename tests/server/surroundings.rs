@@ -1,48 +1,26 @@
 //! What the machine does to it: a clock that jumps, a disk that takes nothing.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::client::{Client, get};
-use crate::debian;
+use crate::clock::{Clock, DAY};
 use crate::made::{Folder, certificate, labelling, labels_added, review};
 use crate::process::{Process, command, eventually};
 
 const HOUR: i64 = 3600;
-const DAY: i64 = 24 * HOUR;
-
-/// The library that puts another clock under a program, installed where that can be done.
-fn libfaketime() -> Result<PathBuf, String> {
-    let found = || {
-        let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
-        let file = Path::new("/usr/lib").join(triplet).join("faketime/libfaketime.so.1");
-        file.is_file().then_some(file)
-    };
-    debian::get("libfaketime", found)
-}
-
-/// The clock of a process whose every look at it reads a file.
-struct Clock(Folder);
-
-impl Clock {
-    fn set(&self, seconds: i64) {
-        self.0.write("clock", format!("{seconds:+}\n"));
-    }
-}
 
 #[test]
 fn a_clock_that_jumps_by_a_day_costs_no_review_and_is_forgiven() {
-    let library = match libfaketime() {
-        Ok(library) => library,
+    let folder = Folder::new();
+    let clock = match Clock::new(folder.path()) {
+        Ok(clock) => clock,
         Err(trouble) => {
             // Past what a test runner captures.
             let _ = writeln!(std::io::stderr(), "LEFT OUT: nobody changed the clock ({trouble})");
             return;
         }
     };
-    let clock = Clock(Folder::new());
-    clock.set(0);
     let pair = certificate(-HOUR, 12 * HOUR);
     let presets = Folder::holding("a.yaml", &labelling("round", "0"));
     let files = Folder::holding("tls.crt", &pair.cert);
@@ -50,16 +28,14 @@ fn a_clock_that_jumps_by_a_day_costs_no_review_and_is_forgiven() {
     let mut program = command();
     program.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--presets", presets.text()]);
     program.args(["--tls-cert", &files.file("tls.crt"), "--tls-key", &files.file("tls.key"), "--idle-timeout", "1h"]);
-    program.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", clock.0.file("clock"));
-    // A jump is one of the time of day; what the kernel counts since it started goes on.
-    program.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    program.envs(clock.environment());
     let server = Process::of(program);
     let mut kept = Client::trusting(server.webhook, &pair.der).unwrap();
     assert_eq!((server.ready(), kept.review(&review("before")).status), (200, 200));
     let jumps =
         [(DAY, 503, "the certificate expired at "), (0, 200, ""), (-DAY, 503, "the certificate is not valid before "), (0, 200, "")];
     for (number, (seconds, status, why)) in jumps.into_iter().enumerate() {
-        clock.set(seconds);
+        clock.jump(seconds);
         eventually("it has noticed", || server.ready() == status);
         let said = get(server.admin, "/readyz").unwrap();
         assert!(said.text().contains(why), "{said:?}");

@@ -1,14 +1,16 @@
 //! Podgraft as its own authority, and what gets in its way: whoever writes is killed, may not write, or writes where somebody wants an entry gone.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use podgraft::server::identity::{make, unix_now};
 use serde_json::{Value, json};
 
-use super::managed::{ask, rotate_leaf, signer, until_another_signs};
+use super::managed::{ask, rotate_leaf, signer, until_another_signs, until_nobody_writes};
 use super::scene::{SECRET, Scene};
+use crate::clock::{Clock, DAY};
 use crate::harness::story::Story;
-use crate::harness::wait;
+use crate::harness::{say, wait};
 
 const MUTATING: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
@@ -51,6 +53,54 @@ fn kill_the_holder(scene: &Scene) {
         scene.replicas[number].held.signal("CONT");
     }
     panic!("nobody was seen with the Lease");
+}
+
+/// A replica whose clock is a day off makes nothing, as it would not be valid for others: it says so, and another one does. Whoever calls has the
+/// right time all along, and no call is lost.
+pub fn clock(story: &Story) {
+    let folder = story.plane.folder.join("data").join(format!("{}-clock", story.name));
+    fs::create_dir_all(&folder).unwrap();
+    let clock = match Clock::new(&folder) {
+        Ok(clock) => clock,
+        Err(trouble) => return say(&format!("LEFT OUT: nobody changed the clock of a replica ({trouble})")),
+    };
+    let mut scene = Scene::new(story, true);
+    scene.first = clock.environment().to_vec();
+    scene.start(3, &["--certs=managed"]);
+    scene.in_force();
+    let authority = signer(&scene);
+    let calls = scene.under_calls(2, || {
+        for seconds in [DAY, -DAY] {
+            until_nobody_writes(&scene);
+            clock.jump(seconds);
+            let before = scene.secret("tls.crt");
+            ask(&scene, "leaf");
+            wait::until("another certificate", || if scene.secret("tls.crt") == before { Err("the old one") } else { Ok(()) });
+            clock.jump(0);
+            scene.until_shown(&scene.secret("tls.crt"));
+        }
+    });
+    calls.all_fine();
+    // Where nobody else can.
+    until_nobody_writes(&scene);
+    let others = || scene.replicas.iter().skip(1).map(|replica| &replica.held);
+    others().for_each(|held| held.signal("STOP"));
+    for (seconds, why) in [(DAY, "this machine's clock is 86"), (-DAY, "this machine's clock is -86")] {
+        // The clock is looked at before a turn: one that is under way goes on.
+        until_nobody_writes(&scene);
+        clock.jump(seconds);
+        let before = scene.secret("tls.crt");
+        ask(&scene, "leaf");
+        wait::until("it to say that its clock is wrong", || {
+            if scene.replicas[0].held.printed().contains(why) { Ok(()) } else { Err("it says nothing") }
+        });
+        assert_eq!(scene.secret("tls.crt"), before);
+        clock.jump(0);
+        wait::until("another certificate", || if scene.secret("tls.crt") == before { Err("the old one") } else { Ok(()) });
+    }
+    others().for_each(|held| held.signal("CONT"));
+    scene.until_shown(&scene.secret("tls.crt"));
+    assert!(signer(&scene) == authority, "there was no reason for another authority");
 }
 
 /// Without the right to write bundles certificates are renewed all the same, and an authority is when its owner writes the bundle; that it may

@@ -45,7 +45,7 @@ pub fn nothing(story: &Story) {
 }
 
 /// The Lease is held while somebody writes, and nobody's otherwise.
-fn until_nobody_writes(scene: &Scene) {
+pub fn until_nobody_writes(scene: &Scene) {
     let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases/podgraft-tls", scene.account.namespace);
     wait::until("the Lease to be given back", || {
         let lease = scene.story.api.get(&path).unwrap().object("the Lease");

@@ -2,6 +2,7 @@
 //! left to whoever is to write it.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct Scene<'s> {
     address: SocketAddr,
     registered: Option<Registered>,
     front: Option<Front>,
+    /// What the first replica has in its environment besides.
+    pub first: Vec<(&'static str, OsString)>,
     pub replicas: Vec<Serving>,
     dead: RefCell<Vec<usize>>,
 }
@@ -73,6 +76,7 @@ impl<'s> Scene<'s> {
             address,
             registered: None,
             front: None,
+            first: Vec::new(),
             replicas: Vec::new(),
             dead: RefCell::default(),
         };
@@ -119,7 +123,7 @@ impl<'s> Scene<'s> {
     pub fn start_each(&mut self, replicas: &[&[&str]]) {
         let own = [format!("--namespace={}", self.account.namespace), format!("--webhook-configuration={}", self.registration.name)];
         let all = [own[0].as_str(), own[1].as_str(), "--listen=127.0.0.1:0", "--shutdown-delay=1h"];
-        let (plane, account, story) = (self.story.plane, &self.account, &self.story.name);
+        let (plane, account, story, first) = (self.story.plane, &self.account, &self.story.name, &self.first);
         self.replicas = thread::scope(|scope| {
             let starting: Vec<_> = replicas
                 .iter()
@@ -127,7 +131,8 @@ impl<'s> Scene<'s> {
                 .map(|(number, flags)| {
                     let (flags, name) = ([&all, *flags].concat(), format!("{story}-{number}"));
                     scope.spawn(move || {
-                        let environment = [account.environment().to_vec(), vec![("HOSTNAME", name.clone().into())]].concat();
+                        let more = if number == 0 { first.clone() } else { Vec::new() };
+                        let environment = [account.environment().to_vec(), vec![("HOSTNAME", name.clone().into())], more].concat();
                         Serving::start_with(plane, &name, PRESETS, &flags, &environment).unwrap()
                     })
                 })
