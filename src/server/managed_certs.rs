@@ -155,14 +155,14 @@ impl Managed {
     /// Writes until there is nothing to write, from what the API server has, not from what the watches brought.
     async fn write(&mut self, turn: &Turn) -> Result<(), Trouble> {
         for _ in 0..STEPS {
-            if !turn.lasts() {
-                break;
-            }
             let secret = self.writer.read().await?;
             let configurations = self.writer.configurations().await;
             let registration = configurations.registration();
             let material = secret.as_ref().map(|secret| Material::read(&super::secret_certs::content(secret.clone())));
             let step = self.decide(material.as_ref(), &registration);
+            if !turn.lasts() {
+                break;
+            }
             match &step {
                 Step::Nothing(_) => break,
                 Step::Restore | Step::Trim => {

@@ -38,10 +38,14 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Whether there is time enough for another write.
+    /// Whether there is time enough for another write, and the clock is still right: it may have been set meanwhile.
     #[must_use]
     pub fn lasts(&self) -> bool {
-        self.since.elapsed() < LASTS / 2
+        self.lasts_at(unix_now())
+    }
+
+    fn lasts_at(&self, now: i64) -> bool {
+        self.since.elapsed() < LASTS / 2 && on_time(&self.lease.metadata, now).is_ok()
     }
 }
 
@@ -194,6 +198,9 @@ mod tests {
         let said = on_time(&lease.metadata, 5_086_400).unwrap_err().to_string();
         assert!(said.contains("clock is 87400 s off"), "{said}");
         assert!(!fine(&lease, 4_900_000));
+        // Also one that was right when the turn began.
+        let turn = Turn { lease, since: Instant::now() };
+        assert!(turn.lasts_at(5_000_000) && !turn.lasts_at(5_086_400) && !turn.lasts_at(4_900_000));
     }
 
     fn noted(unix: i64) -> ManagedFieldsEntry {
