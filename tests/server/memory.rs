@@ -74,13 +74,6 @@ fn large_reviews_share_what_memory_there_is_for_them() {
     server.connect().post("/mutate", &wide).unwrap().assert_error(413);
 }
 
-/// The most that it ever had, bytes.
-fn peak(server: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
-}
-
 /// The chart's limit of memory, which docs/measured.md has from here.
 #[test]
 fn a_burst_of_the_largest_reviews_fits_the_memory_that_a_pod_has() {
@@ -120,9 +113,9 @@ fn a_burst_of_the_largest_reviews_fits_the_memory_that_a_pod_has() {
             "{what}, {} MiB: idle {} MiB, at the height {} MiB; {answered} answered, {refused} shed",
             body.len() as u64 / MIB,
             idle / MIB,
-            peak(&server) / MIB
+            server.peak() / MIB
         );
-        assert!(peak(&server) < LIMIT * 3 / 4, "{what}: {} MiB", peak(&server) / MIB);
+        assert!(server.peak() < LIMIT * 3 / 4, "{what}: {} MiB", server.peak() / MIB);
     }
     assert_eq!(server.connect().review(&review("small")).status, 200);
 }

@@ -1,5 +1,8 @@
 //! The program as a process, and the server inside of the test's own process where its parts have to be reached.
 
+#[path = "proc.rs"]
+mod proc;
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -125,15 +128,17 @@ impl Process {
 
     /// Resident memory, bytes.
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
+        proc::memory(self.child.id(), "VmRSS")
+    }
+
+    /// The most that it ever had, bytes.
+    pub fn peak(&self) -> u64 {
+        proc::memory(self.child.id(), "VmHWM")
     }
 
     /// How many files it has open, but for connections to the webhook, which are their callers'.
     pub fn files(&self) -> usize {
-        let calls = self.metric("podgraft_connections") as usize;
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count().saturating_sub(calls)
+        proc::files_besides(self.child.id(), self.metric("podgraft_connections"))
     }
 
     /// Processor time spent, in hundredths of a second (`proc(5)`: utime and stime).

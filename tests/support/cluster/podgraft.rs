@@ -1,5 +1,8 @@
 //! Podgraft in front of the API server: `podgraft serve` as a plain process, and its registration.
 
+#[path = "../proc.rs"]
+mod proc;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -223,14 +226,10 @@ impl Serving {
         Ok(sum(&text.map_err(|error| error.to_string())?, name, labels))
     }
 
-    /// What it takes now (`proc(5)`).
+    /// What it takes now.
     pub fn takes(&self) -> Takes {
-        let of = |what: &str| format!("/proc/{}/{what}", self.held.id());
-        let status = fs::read_to_string(of("status")).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).unwrap();
-        let calls = self.metric("podgraft_connections", "").unwrap() as usize;
-        let files = fs::read_dir(of("fd")).unwrap().count().saturating_sub(calls);
-        Takes { memory: resident.parse::<u64>().unwrap() * 1024, files }
+        let calls = self.metric("podgraft_connections", "").unwrap();
+        Takes { memory: proc::memory(self.held.id(), "VmRSS"), files: proc::files_besides(self.held.id(), calls) }
     }
 
     /// Waits until the API server asks it about Pods of a namespace.
