@@ -110,7 +110,7 @@ mod tests {
         "{apiVersion: podgraft.dev/v1beta1, kind: PodPreset, metadata: {name: a}, spec: {selector: {}, env: [{name: A, value: '1'}]}}";
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn no_review_is_answered_until_every_source_was_listed_or_is_none() {
+    async fn where_a_preset_may_have_a_say_nothing_is_answered_until_every_source_was_listed_or_is_none() {
         let open = Arc::new(AtomicBool::new(false));
         let gate = Arc::clone(&open);
         let server = Scripted::by(move |asked: &Asked| match asked.line.as_str() {
